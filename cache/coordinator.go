@@ -1,0 +1,239 @@
+package cache
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+)
+
+// Coordinator holds what the callers of one cache share: the loads in flight,
+// the switch that turns caching off, and the counters of loads. A backend owns
+// one, hands it out through Coordinated, and tells it about every write.
+//
+// The interleaving it defends against: a load reads the source; the source and
+// then the cache are written; a caller that starts now must neither wait for
+// that load nor find its result stored. So every write first takes the load
+// out of the table and voids it (later callers start their own), then changes
+// the cache (which voids the load's lease, so its fill is refused), then voids
+// once more (a load that started in between began before the write returned).
+type Coordinator struct {
+	// Immutable.
+	observer Observer
+	seed     maphash.Seed
+
+	disabled    atomic.Bool
+	loads       atomic.Uint64
+	loadErrors  atomic.Uint64
+	loadsShared atomic.Uint64
+	refused     atomic.Uint64
+	undecodable atomic.Uint64
+
+	shards [32]flightShard
+
+	mu      sync.Mutex
+	running int           // loads whose goroutine has not ended
+	idle    chan struct{} // made by Close; closed when running is 0
+}
+
+type flightShard struct {
+	busy atomic.Int64 // len(flights), readable without the lock
+
+	mu      sync.Mutex
+	closed  bool
+	flights map[flightKey]*flight
+
+	_ [64]byte // keeps neighbours off this cache line
+}
+
+// flightKey is what makes two callers share a load. Callers that bypass the
+// cache share among themselves only: their load fills nothing.
+type flightKey struct {
+	name   string
+	bypass bool
+}
+
+// flight is the one load that the callers of a key share.
+type flight struct {
+	// Immutable.
+	key  flightKey
+	load *load
+	typ  any           // the Go type being loaded
+	done chan struct{} // closed when value and err are set
+
+	// Guarded by the shard's mu.
+	waiters int
+	void    bool          // abandoned, invalidated or over: nobody may join
+	stale   bool          // invalidated: must not be stored
+	filling chan struct{} // not nil while a guarded fill stores the value
+
+	// Written before done is closed.
+	value any
+	err   error
+}
+
+// load is one run of a loader, for one flight or a batch of them.
+type load struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wanted atomic.Int32 // flights that are not void
+	// patient loads are not cancelled when a key is written: their callers
+	// were sent back too often already. Their result is still not stored.
+	patient bool
+}
+
+// NewCoordinator returns a coordinator that reports to observer, which may be
+// nil.
+func NewCoordinator(observer Observer) *Coordinator {
+	c := &Coordinator{observer: observer, seed: maphash.MakeSeed()}
+	for i := range c.shards {
+		c.shards[i].flights = make(map[flightKey]*flight)
+	}
+	return c
+}
+
+// Invalidate voids the loads in flight for name: later callers do not join
+// them, their context ends with ErrInvalidated, and what they return is not
+// stored. A backend calls it before and after it writes name. It costs an
+// atomic read when nothing is being loaded nearby.
+func (c *Coordinator) Invalidate(name string) {
+	s := c.shard(name)
+	if s.busy.Load() == 0 {
+		return
+	}
+	for _, bypass := range [...]bool{false, true} {
+		s.mu.Lock()
+		f := s.flights[flightKey{name, bypass}]
+		filling := s.invalidateLocked(f)
+		s.mu.Unlock()
+		c.invalidated(f, filling)
+	}
+}
+
+// InvalidateAll voids every load in flight.
+func (c *Coordinator) InvalidateAll() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		flights := make([]*flight, 0, len(s.flights))
+		fillings := make([]chan struct{}, 0, len(s.flights))
+		for _, f := range s.flights {
+			flights = append(flights, f)
+			fillings = append(fillings, s.invalidateLocked(f))
+		}
+		s.mu.Unlock()
+		for i, f := range flights {
+			c.invalidated(f, fillings[i])
+		}
+	}
+}
+
+// invalidateLocked voids f, which may be nil, and returns the guarded fill that
+// must end before the write may go on.
+func (s *flightShard) invalidateLocked(f *flight) (filling chan struct{}) {
+	if f == nil {
+		return nil
+	}
+	f.stale = true
+	s.dropLocked(f)
+	return f.filling
+}
+
+func (c *Coordinator) invalidated(f *flight, filling chan struct{}) {
+	if f == nil {
+		return
+	}
+	f.load.unwanted(ErrInvalidated)
+	c.observe(f.load.ctx, Event{Kind: EventInvalidation, Layer: "load"})
+	if filling != nil {
+		<-filling
+	}
+}
+
+// dropLocked takes f out of the table, so that nobody joins it any more. It
+// reports whether it was there.
+func (s *flightShard) dropLocked(f *flight) bool {
+	if f.void {
+		return false
+	}
+	f.void = true
+	delete(s.flights, f.key)
+	s.busy.Add(-1)
+	return true
+}
+
+// unwanted notes that one more flight has no use for the load, and cancels it
+// when that was the last one.
+func (l *load) unwanted(cause error) {
+	if l.wanted.Add(-1) == 0 && !(l.patient && cause == ErrInvalidated) {
+		l.cancel(cause)
+	}
+}
+
+// SetEnabled turns caching on or off for everything typed on this cache. While
+// it is off, GetOrCreateExclusive loads at every call (concurrent callers still
+// share), Get misses, and nothing is stored.
+func (c *Coordinator) SetEnabled(on bool) { c.disabled.Store(!on) }
+
+// Enabled reports whether caching is on.
+func (c *Coordinator) Enabled() bool { return !c.disabled.Load() }
+
+// AddTo adds the coordinator's counters to a backend's.
+func (c *Coordinator) AddTo(s *Stats) {
+	s.Loads += c.loads.Load()
+	s.LoadErrors += c.loadErrors.Load()
+	s.LoadsShared += c.loadsShared.Load()
+	s.FillsRefused += c.refused.Load()
+	s.Undecodable += c.undecodable.Load()
+}
+
+// Close ends every load in flight with ErrClosed, refuses new ones, and waits
+// until their loaders have returned or ctx ends. It is idempotent.
+func (c *Coordinator) Close(ctx context.Context) error {
+	if ctx == nil {
+		return ErrNilContext
+	}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.closed = true
+		flights := make([]*flight, 0, len(s.flights))
+		for _, f := range s.flights {
+			flights = append(flights, f)
+			f.stale = true
+			s.dropLocked(f)
+		}
+		s.mu.Unlock()
+		for _, f := range flights {
+			f.load.cancel(ErrClosed)
+		}
+	}
+	select {
+	case <-c.whenIdle():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Coordinator) whenIdle() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle == nil {
+		c.idle = make(chan struct{})
+		if c.running == 0 {
+			close(c.idle)
+		}
+	}
+	return c.idle
+}
+
+func (c *Coordinator) shard(name string) *flightShard {
+	return &c.shards[maphash.String(c.seed, name)%uint64(len(c.shards))]
+}
+
+func (c *Coordinator) observe(ctx context.Context, e Event) {
+	if c.observer != nil {
+		c.observer.Observe(ctx, e)
+	}
+}

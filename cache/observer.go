@@ -1,0 +1,96 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// Observer is told what a cache does, as it happens: for metrics, traces and
+// logs. Observe is called from many goroutines at once, on the path of the call
+// it reports, never under a lock; it should be quick and must not panic. A nil
+// Observer costs nothing.
+type Observer interface {
+	Observe(ctx context.Context, e Event)
+}
+
+// ObserverFunc is a function as an Observer.
+type ObserverFunc func(ctx context.Context, e Event)
+
+// Observe calls f.
+func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
+
+// Event is one thing that happened. It holds no key and no value.
+type Event struct {
+	Kind     EventKind
+	Layer    string        // who reports: "memory", "redis", "load"
+	Op       string        // the operation, as in "get", where it matters
+	Count    int           // how many keys it concerns; 0 means 1
+	Duration time.Duration // of a load or a call to the server
+	Err      error         // what went wrong, if anything did
+	Detail   string        // as the kind says: an eviction's cause, a breaker's state
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+const (
+	EventHit           EventKind = iota + 1 // a live entry was returned
+	EventMiss                               // there was none
+	EventLoad                               // a load ended; Duration, Err
+	EventFillRefused                        // a load's result was not stored; Err says why
+	EventUndecodable                        // an entry was corrupt, foreign or of another schema, and so a miss
+	EventEviction                           // an entry left to make room; Detail: the cause
+	EventExpiration                         // an entry left because of its age
+	EventInvalidation                       // a load in flight was voided by a write
+	EventServerError                        // a call to the server failed; Op, Duration, Err
+	EventBreaker                            // the breaker changed; Detail: "open", "half-open", "closed"
+	EventTouchDropped                       // a sliding window could not be restarted in the background
+	EventCallbackPanic                      // user code (a callback, a weigher) panicked
+)
+
+var eventNames = [...]string{
+	EventHit: "hit", EventMiss: "miss", EventLoad: "load", EventFillRefused: "fill_refused",
+	EventUndecodable: "undecodable", EventEviction: "eviction", EventExpiration: "expiration",
+	EventInvalidation: "invalidation", EventServerError: "server_error", EventBreaker: "breaker",
+	EventTouchDropped: "touch_dropped", EventCallbackPanic: "callback_panic",
+}
+
+// String returns the kind as a metric would name it.
+func (k EventKind) String() string {
+	if int(k) < len(eventNames) && eventNames[k] != "" {
+		return eventNames[k]
+	}
+	return "unknown"
+}
+
+// Stats is what a cache did since it was made. Numbers that a cache does not
+// keep are 0.
+type Stats struct {
+	Hits    uint64 // reads that found a live entry
+	Misses  uint64 // reads that did not
+	Sets    uint64 // entries stored, fills included
+	Removes uint64 // keys removed by call
+
+	Loads        uint64 // loads run
+	LoadErrors   uint64 // of these, ended with an error
+	LoadsShared  uint64 // callers that waited for another's load
+	FillsRefused uint64 // load results not stored, because the key was written meanwhile or could not be leased
+
+	Evictions   uint64 // entries that left to make room
+	Expirations uint64 // entries that left because of their age
+	Undecodable uint64 // entries that were corrupt, foreign or of another schema
+
+	ServerErrors uint64 // calls to the server that failed
+	Rejected     uint64 // calls not sent because the breaker was open
+
+	Entries int64 // entries held now
+	Bytes   int64 // their weight
+}
+
+// HitRatio returns hits per read, or 0 if there were no reads.
+func (s Stats) HitRatio() float64 {
+	if s.Hits+s.Misses == 0 {
+		return 0
+	}
+	return float64(s.Hits) / float64(s.Hits+s.Misses)
+}
