@@ -1,0 +1,186 @@
+// Package envelope is the form of a larder entry in Redis: a fixed header that
+// says what the entry is, and the payload. It is a leaf: it knows neither Redis
+// nor expirations, only bytes.
+//
+// The offsets are part of the format, because the server's scripts read and
+// write single fields by them:
+//
+//	 0  4  magic, its last byte the format's number
+//	 4  1  kind
+//	 5  1  flags; all reserved, so 0
+//	 6 16  version of a value, token of a lease
+//	22  8  digest of the full Redis key
+//	30  6  sliding window in milliseconds; 0: none
+//	36  4  length of the payload
+//	40  4  CRC-32C of bytes 0 to 39 and of the payload
+//	44  6  absolute deadline in milliseconds of the server's clock; 0: none
+//	50  6  the deadline again
+//	56     payload
+//
+// Numbers are big endian. The server writes the deadline, and it cannot compute
+// the checksum, so the deadline is outside of it and written twice instead.
+//
+// The header names no codec: a payload's framing is the business of who encoded
+// it, so that it means the same in every cache.
+package envelope
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"time"
+)
+
+// Magic begins every entry. 0xC1 begins neither text nor a msgpack value.
+const Magic = "\xc1LD\x01"
+
+// HeaderSize is the length of the header; the payload follows.
+const HeaderSize = 56
+
+const (
+	offKind     = 4
+	offFlags    = 5
+	offVersion  = 6
+	offDigest   = 22
+	offWindow   = 30
+	offLength   = 36
+	offChecksum = 40
+	offDeadline = 44
+	offAgain    = 50
+)
+
+// Kind says what an entry is. The header is the same for all.
+type Kind byte
+
+const (
+	// Value is a stored value.
+	Value Kind = 'V'
+	// Lease is the right of one load to fill the key. It has no payload.
+	Lease Kind = 'L'
+	// Locked (a value with a lock's handle) and Mark (writers about to commit)
+	// are reserved: Decode calls them foreign.
+	Locked Kind = 'K'
+	Mark   Kind = 'M'
+)
+
+// ID is a value's version or a lease's token. Two entries never share one.
+type ID [16]byte
+
+// Header is what an entry says about itself.
+type Header struct {
+	Kind     Kind
+	ID       ID            // version of a Value, token of a Lease
+	Window   time.Duration // sliding window, whole milliseconds; 0: none
+	Deadline int64         // milliseconds of the server's clock; 0: none, else with a Window only
+}
+
+// Errors of Decode.
+var (
+	// ErrForeign: larder did not write this, or a later larder did.
+	ErrForeign = errors.New("envelope: foreign data")
+	// ErrCorrupt: an entry that was damaged.
+	ErrCorrupt = errors.New("envelope: corrupt entry")
+	// ErrOtherKey: an intact entry of another key.
+	ErrOtherKey = errors.New("envelope: entry of another key")
+)
+
+// MaxPayload is the longest payload that the header can name.
+const MaxPayload = 1<<32 - 1
+
+// maxMillis is the longest window that fits a time.Duration.
+const maxMillis = uint64(1<<63-1) / uint64(time.Millisecond)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Digest returns the digest of a full Redis key: FNV-1a, 64 bits. It tells
+// apart keys that were mixed up, not keys that were forged.
+func Digest(key string) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for i := range len(key) {
+		h = (h ^ uint64(key[i])) * prime
+	}
+	return h
+}
+
+// Append appends the entry of the key with this digest to dst. The payload is
+// at most MaxPayload long.
+func Append(dst []byte, h Header, digest uint64, payload []byte) []byte {
+	start := len(dst)
+	dst = append(dst, Magic...)
+	dst = append(dst, byte(h.Kind), 0)
+	dst = append(dst, h.ID[:]...)
+	dst = binary.BigEndian.AppendUint64(dst, digest)
+	dst = appendUint48(dst, uint64(h.Window/time.Millisecond))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload)))
+	dst = binary.BigEndian.AppendUint32(dst, checksum(dst[start:start+offChecksum], payload))
+	dst = appendUint48(dst, uint64(h.Deadline))
+	dst = appendUint48(dst, uint64(h.Deadline))
+	return append(dst, payload...)
+}
+
+// Decode reads the entry of the key with this digest. The payload is a part of
+// raw, never nil, its capacity cut to its length. Anything that Append did not
+// write for this key, byte for byte, is one of the three errors. It does not
+// allocate.
+func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
+	if len(raw) < len(Magic) || string(raw[:len(Magic)]) != Magic {
+		return Header{}, nil, ErrForeign
+	}
+	if len(raw) < HeaderSize {
+		return Header{}, nil, ErrCorrupt
+	}
+	payload = raw[HeaderSize:len(raw):len(raw)]
+	if uint64(binary.BigEndian.Uint32(raw[offLength:])) != uint64(len(payload)) ||
+		binary.BigEndian.Uint32(raw[offChecksum:]) != checksum(raw[:offChecksum], payload) {
+		return Header{}, nil, ErrCorrupt
+	}
+	if err := checkFields(raw); err != nil {
+		return Header{}, nil, err
+	}
+	if binary.BigEndian.Uint64(raw[offDigest:]) != digest {
+		return Header{}, nil, ErrOtherKey
+	}
+	return Header{
+		Kind:     Kind(raw[offKind]),
+		ID:       ID(raw[offVersion:]),
+		Window:   time.Duration(uint48(raw[offWindow:])) * time.Millisecond,
+		Deadline: int64(uint48(raw[offDeadline:])),
+	}, payload, nil
+}
+
+// checkFields checks a header whose checksum is right: what contradicts itself
+// is corrupt, what this version does not know is a later one's.
+func checkFields(raw []byte) error {
+	window, deadline := uint48(raw[offWindow:]), uint48(raw[offDeadline:])
+	if deadline != uint48(raw[offAgain:]) || window > maxMillis || deadline != 0 && window == 0 {
+		return ErrCorrupt
+	}
+	if raw[offFlags] != 0 {
+		return ErrForeign
+	}
+	switch Kind(raw[offKind]) {
+	case Value:
+		return nil
+	case Lease:
+		if window != 0 || len(raw) != HeaderSize {
+			return ErrCorrupt
+		}
+		return nil
+	default:
+		return ErrForeign
+	}
+}
+
+func checksum(head, payload []byte) uint32 {
+	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
+}
+
+func appendUint48(dst []byte, n uint64) []byte {
+	return append(dst, byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+}
+
+func uint48(b []byte) uint64 {
+	_ = b[5]
+	return uint64(b[0])<<40 | uint64(b[1])<<32 | uint64(b[2])<<24 | uint64(b[3])<<16 | uint64(b[4])<<8 | uint64(b[5])
+}

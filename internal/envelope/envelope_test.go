@@ -1,0 +1,195 @@
+package envelope_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/internal/envelope"
+)
+
+var id = envelope.ID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+
+const digest = 0x0123456789abcdef
+
+// entries are the shapes an entry can have.
+func entries() map[string][]byte {
+	mk := func(h envelope.Header, payload string) []byte {
+		return envelope.Append(nil, h, digest, []byte(payload))
+	}
+	return map[string][]byte{
+		"lease":            mk(envelope.Header{Kind: envelope.Lease, ID: id}, ""),
+		"empty value":      mk(envelope.Header{Kind: envelope.Value, ID: id}, ""),
+		"value":            mk(envelope.Header{Kind: envelope.Value, ID: id}, "hello"),
+		"sliding":          mk(envelope.Header{Kind: envelope.Value, ID: id, Window: time.Hour}, "hello"),
+		"sliding in bound": mk(envelope.Header{Kind: envelope.Value, ID: id, Window: time.Hour, Deadline: 1_900_000_000_000}, "hello"),
+		"binary payload":   mk(envelope.Header{Kind: envelope.Value, ID: id}, envelope.Magic+"\x00\xff"),
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	for name, h := range map[string]envelope.Header{
+		"lease":   {Kind: envelope.Lease, ID: id},
+		"value":   {Kind: envelope.Value, ID: id},
+		"sliding": {Kind: envelope.Value, ID: id, Window: time.Millisecond},
+		"bounded": {Kind: envelope.Value, ID: id, Window: 10 * 365 * 24 * time.Hour, Deadline: 1<<48 - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			payload := []byte("payload")
+			if h.Kind == envelope.Lease {
+				payload = nil
+			}
+			raw := envelope.Append([]byte("before"), h, digest, payload)
+			got, body, err := envelope.Decode(raw[len("before"):], digest)
+			if err != nil || got != h || !bytes.Equal(body, payload) || body == nil {
+				t.Fatalf("got %+v, %q, %v, want %+v, %q", got, body, err, h, payload)
+			}
+			if cap(body) != len(body) {
+				t.Errorf("the payload has %d bytes of room, so appending to it would write beyond", cap(body)-len(body))
+			}
+		})
+	}
+}
+
+// The format is on other people's disks: it must not change by accident.
+func TestFormatIsFixed(t *testing.T) {
+	h := envelope.Header{Kind: envelope.Value, ID: id, Window: 1500 * time.Millisecond, Deadline: 0x010203040506}
+	got := envelope.Append(nil, h, digest, []byte("xyz"))
+	want := "\xc1LD\x01" + "V" + "\x00" + string(id[:]) +
+		"\x01\x23\x45\x67\x89\xab\xcd\xef" + "\x00\x00\x00\x00\x05\xdc" + "\x00\x00\x00\x03"
+	sum := crc32.Checksum([]byte(want+"xyz"), crc32.MakeTable(crc32.Castagnoli))
+	want = string(binary.BigEndian.AppendUint32([]byte(want), sum)) + "\x01\x02\x03\x04\x05\x06" + "\x01\x02\x03\x04\x05\x06" + "xyz"
+	if string(got) != want {
+		t.Errorf("got  %x\nwant %x", got, want)
+	}
+	if len(want) != envelope.HeaderSize+3 {
+		t.Errorf("got a header of %d bytes, want %d", len(want)-3, envelope.HeaderSize)
+	}
+}
+
+func TestDigestIsFNV1a(t *testing.T) {
+	for key, want := range map[string]uint64{
+		"":       0xcbf29ce484222325,
+		"a":      0xaf63dc4c8601ec8c,
+		"foobar": 0x85944171f73967e8,
+	} {
+		if got := envelope.Digest(key); got != want {
+			t.Errorf("Digest(%q): got %x, want %x", key, got, want)
+		}
+	}
+}
+
+func TestEveryDamageIsFound(t *testing.T) {
+	n := 0
+	for name, raw := range entries() {
+		if _, _, err := envelope.Decode(raw, digest); err != nil {
+			t.Fatalf("%s: undamaged: %v", name, err)
+		}
+		for bit := range len(raw) * 8 {
+			bad := bytes.Clone(raw)
+			bad[bit/8] ^= 1 << (bit % 8)
+			mustRefuse(t, name, bad)
+			n++
+		}
+		for size := range len(raw) {
+			mustRefuse(t, name, raw[:size])
+			n++
+		}
+		mustRefuse(t, name, append(bytes.Clone(raw), 0))
+		mustRefuse(t, name, append(bytes.Clone(raw), raw...))
+	}
+	t.Logf("%d damaged entries, none accepted", n)
+}
+
+func mustRefuse(t *testing.T, name string, raw []byte) {
+	t.Helper()
+	h, payload, err := envelope.Decode(raw, digest)
+	if err == nil {
+		t.Fatalf("%s: accepted %x", name, raw)
+	}
+	if payload != nil || h != (envelope.Header{}) {
+		t.Fatalf("%s: got content beside the error %v", name, err)
+	}
+}
+
+func TestErrorsSayWhatItIs(t *testing.T) {
+	// reseal gives a changed header the right checksum, as a later larder would.
+	reseal := func(change func([]byte)) []byte {
+		raw := envelope.Append(nil, envelope.Header{Kind: envelope.Value, ID: id}, digest, nil)
+		change(raw)
+		binary.BigEndian.PutUint32(raw[40:], crc32.Checksum(raw[:40], crc32.MakeTable(crc32.Castagnoli)))
+		return raw
+	}
+	for name, tc := range map[string]struct {
+		raw  []byte
+		want error
+	}{
+		"nothing":                 {nil, envelope.ErrForeign},
+		"text":                    {[]byte("hello"), envelope.ErrForeign},
+		"a counter":               {[]byte("42"), envelope.ErrForeign},
+		"long text":               {[]byte(strings.Repeat("x", 500)), envelope.ErrForeign},
+		"half a magic":            {[]byte(envelope.Magic[:3]), envelope.ErrForeign},
+		"another format":          {reseal(func(b []byte) { b[3] = 2 }), envelope.ErrForeign},
+		"a flag":                  {reseal(func(b []byte) { b[5] = 1 }), envelope.ErrForeign},
+		"a locked value":          {reseal(func(b []byte) { b[4] = byte(envelope.Locked) }), envelope.ErrForeign},
+		"a write mark":            {reseal(func(b []byte) { b[4] = byte(envelope.Mark) }), envelope.ErrForeign},
+		"another kind":            {reseal(func(b []byte) { b[4] = 'Z' }), envelope.ErrForeign},
+		"magic only":              {[]byte(envelope.Magic), envelope.ErrCorrupt},
+		"a window beyond time":    {reseal(func(b []byte) { b[30] = 0xff }), envelope.ErrCorrupt},
+		"a deadline, no window":   {reseal(func(b []byte) { b[49], b[55] = 1, 1 }), envelope.ErrCorrupt},
+		"a lease with a window":   {reseal(func(b []byte) { b[4], b[35] = 'L', 1 }), envelope.ErrCorrupt},
+		"an entry of another key": {envelope.Append(nil, envelope.Header{Kind: envelope.Value}, digest+1, nil), envelope.ErrOtherKey},
+	} {
+		if _, _, err := envelope.Decode(tc.raw, digest); !errors.Is(err, tc.want) {
+			t.Errorf("%s: got %v, want %v", name, err, tc.want)
+		}
+	}
+}
+
+func TestDecodeDoesNotAllocate(t *testing.T) {
+	raw := envelope.Append(nil, envelope.Header{Kind: envelope.Value, ID: id}, digest, make([]byte, 1024))
+	bad := bytes.Clone(raw)
+	bad[len(bad)-1] ^= 1
+	key := strings.Repeat("k", 100)
+	if n := testing.AllocsPerRun(100, func() {
+		_, _, _ = envelope.Decode(raw, digest)
+		_, _, _ = envelope.Decode(bad, digest)
+		_ = envelope.Digest(key)
+	}); n != 0 {
+		t.Errorf("got %v allocations, want 0", n)
+	}
+}
+
+// FuzzDecode: Decode accepts exactly what Append writes, and allocates nothing
+// whatever lengths the bytes claim.
+func FuzzDecode(f *testing.F) {
+	for _, raw := range entries() {
+		f.Add(raw, uint64(digest))
+	}
+	f.Add([]byte("42"), uint64(0))
+	f.Fuzz(func(t *testing.T, raw []byte, digest uint64) {
+		before := bytes.Clone(raw)
+		h, payload, err := envelope.Decode(raw, digest)
+		if !bytes.Equal(raw, before) {
+			t.Fatal("Decode changed its input")
+		}
+		if err == nil && !bytes.Equal(envelope.Append(nil, h, digest, payload), raw) {
+			t.Fatalf("accepted %x as %+v, which is written differently", raw, h)
+		}
+		if n := testing.AllocsPerRun(1, func() { _, _, _ = envelope.Decode(raw, digest) }); n != 0 {
+			t.Fatalf("got %v allocations, want 0", n)
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	raw := envelope.Append(nil, envelope.Header{Kind: envelope.Value, ID: id}, digest, make([]byte, 1024))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _, _ = envelope.Decode(raw, digest)
+	}
+}
