@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"hash/maphash"
+	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -30,6 +31,8 @@ type Coordinator struct {
 	undecodable atomic.Uint64
 
 	shards [32]flightShard
+
+	views atomic.Pointer[map[typedKey]any] // the default Typed of each type
 
 	mu      sync.Mutex
 	running int           // loads whose goroutine has not ended
@@ -79,7 +82,9 @@ type load struct {
 	wanted atomic.Int32 // flights that are not void
 	// patient loads are not cancelled when a key is written: their callers
 	// were sent back too often already. Their result is still not stored.
-	patient bool
+	patient atomic.Bool
+
+	owner *Coordinator // whom the load's goroutine belongs to; confined to the caller that leads
 }
 
 // NewCoordinator returns a coordinator that reports to observer, which may be
@@ -165,7 +170,7 @@ func (s *flightShard) dropLocked(f *flight) bool {
 // unwanted notes that one more flight has no use for the load, and cancels it
 // when that was the last one.
 func (l *load) unwanted(cause error) {
-	if l.wanted.Add(-1) == 0 && !(l.patient && cause == ErrInvalidated) {
+	if l.wanted.Add(-1) == 0 && !(l.patient.Load() && cause == ErrInvalidated) {
 		l.cancel(cause)
 	}
 }
@@ -236,4 +241,30 @@ func (c *Coordinator) observe(ctx context.Context, e Event) {
 	if c.observer != nil {
 		c.observer.Observe(ctx, e)
 	}
+}
+
+// typed returns the default Typed that was kept under id.
+func (c *Coordinator) typed(id typedKey) (any, bool) {
+	views := c.views.Load()
+	if views == nil {
+		return nil, false
+	}
+	t, ok := (*views)[id]
+	return t, ok
+}
+
+// addTyped keeps t under id, unless there is one already, and returns the one
+// that is kept. The map is copied on write: reading it takes no lock.
+func (c *Coordinator) addTyped(id typedKey, t any) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if kept, ok := c.typed(id); ok {
+		return kept
+	}
+	views := map[typedKey]any{id: t}
+	if old := c.views.Load(); old != nil {
+		maps.Copy(views, *old)
+	}
+	c.views.Store(&views)
+	return t
 }

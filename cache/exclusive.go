@@ -1,0 +1,315 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// Entry is the loader's handle on the entry that its result becomes. It
+// belongs to the loader until the loader returns.
+type Entry struct {
+	// EntryOptions of the entry. Zero fields come from TypedOptions.Defaults,
+	// then from the backend. Lease is ignored.
+	EntryOptions
+
+	// NoStore gives the result to the callers and does not store it.
+	NoStore bool
+}
+
+// GetOrCreateExclusive returns the value under key, and on a miss the result of
+// create, which it stores. Callers that miss at the same time share one call of
+// create: its *Entry says how long the value lives.
+//
+// A caller's context ends that caller's wait only. create runs in a goroutine
+// of its own under a context with the first caller's values, bounded by
+// TypedOptions.LoadTimeout (then callers get ErrLoadTimeout), which ends when
+// the last caller has left (cause ErrAbandoned), the key is written (cause
+// ErrInvalidated) or the cache is closed (cause ErrClosed).
+//
+// A call that starts after Remove, Set or Clear returned never gets the result
+// of a create that started before, and such a result is not stored. Callers
+// that were waiting start over.
+//
+// An error of create goes to the callers that shared it and is not stored,
+// except ErrNotFound with TypedOptions.NegativeTTL. If create panics or ends
+// its goroutine, every caller gets a *LoaderPanicError or ErrLoaderGoexit. A
+// create that asks for its own key gets ErrRecursiveLoad. A result that is too
+// large or cannot be encoded is returned all the same, and counted as
+// EventFillRefused; expiration that is refused is an error to the callers.
+//
+// If the cache cannot be reached, create runs and its result is not stored.
+//
+// A hit on an Objects cache costs no allocation beyond the closure passed as
+// create, and a hit on Redis one round trip; a miss there two more. To save the
+// closure too, see Loading and GetOrCreateExclusiveWith.
+func (t *Typed[V]) GetOrCreateExclusive(ctx context.Context, key string, create func(context.Context, *Entry) (V, error)) (V, error) {
+	if create == nil {
+		var zero V
+		return zero, ErrNilLoader
+	}
+	value, at, err := t.lookup(ctx, key)
+	if at == atValue {
+		return value, nil
+	}
+	return t.missed(ctx, key, at, err, create)
+}
+
+// GetOrCreateExclusive is Typed.GetOrCreateExclusive with default options, for
+// a cache with Coordinated; for another it returns errors.ErrUnsupported.
+func GetOrCreateExclusive[T any](ctx context.Context, c Cache, key string, create func(context.Context, *Entry) (T, error)) (T, error) {
+	t, err := defaultTyped[T](c)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return t.GetOrCreateExclusive(ctx, key, create)
+}
+
+// GetOrCreateExclusiveWith is t.GetOrCreateExclusive with a create that gets
+// what it needs as state instead of capturing it, so that a hit allocates
+// nothing at all.
+func GetOrCreateExclusiveWith[S, V any](ctx context.Context, t *Typed[V], key string, state S, create func(context.Context, S, *Entry) (V, error)) (V, error) {
+	if create == nil {
+		var zero V
+		return zero, ErrNilLoader
+	}
+	value, at, err := t.lookup(ctx, key)
+	if at == atValue {
+		return value, nil
+	}
+	return missedWith(ctx, t, key, state, at, err, create)
+}
+
+// missedWith makes the closure that a load needs. It stands apart so that a hit
+// does not pay for it.
+//
+//go:noinline
+func missedWith[S, V any](ctx context.Context, t *Typed[V], key string, state S, at found, err error, create func(context.Context, S, *Entry) (V, error)) (V, error) {
+	return t.missed(ctx, key, at, err, func(ctx context.Context, e *Entry) (V, error) {
+		return create(ctx, state, e)
+	})
+}
+
+// missed goes on where a look-up brought no value.
+func (t *Typed[V]) missed(ctx context.Context, key string, at found, err error, create func(context.Context, *Entry) (V, error)) (V, error) {
+	var zero V
+	if at == atNegative {
+		return zero, ErrNotFound
+	}
+	if err != nil && final(ctx, err) {
+		return zero, err
+	}
+	co, name := t.names.Coordinate(key)
+	id := flightKey{name: name, bypass: t.bypassed(ctx)}
+	for attempt := 0; ; attempt++ {
+		f, led, joinErr := co.join(ctx, id, t.spec(attempt), nil)
+		if joinErr != nil {
+			return zero, joinErr
+		}
+		if led {
+			r := &run[V]{typed: t, by: co, load: f.load, flight: f, key: key, create: create}
+			r.cached = !id.bypass && err == nil
+			go r.do()
+		}
+		value, waitErr, again := co.wait(ctx, f)
+		if again {
+			continue
+		}
+		if waitErr != nil {
+			return zero, waitErr
+		}
+		return value.(*object[V]).value, nil
+	}
+}
+
+// final reports whether err ends the call. Any other error means that the cache
+// cannot tell; then the source can.
+func final(ctx context.Context, err error) bool {
+	return ctx == nil || ctx.Err() != nil || errors.Is(err, ErrInvalidKey) || errors.Is(err, ErrKeyTooLong) ||
+		errors.Is(err, ErrClosed) || errors.Is(err, ErrInvalidConfig) || errors.Is(err, ErrWrongType)
+}
+
+func (t *Typed[V]) spec(attempt int) loadSpec {
+	return loadSpec{typ: reflect.TypeFor[V](), timeout: t.opts.LoadTimeout, patient: attempt >= patientAfter}
+}
+
+// run is one load of one key: the goroutine that a flight waits for.
+type run[V any] struct {
+	typed  *Typed[V]
+	by     *Coordinator
+	load   *load
+	flight *flight
+	key    string
+	create func(context.Context, *Entry) (V, error)
+	cached bool // whether the cache takes part
+
+	lease   Lease
+	entry   Entry
+	value   V
+	outcome error // what claim decided
+}
+
+func (r *run[V]) do() {
+	err := ErrLoaderGoexit
+	defer func() {
+		if p := recover(); p != nil {
+			err = newPanicError(p)
+		}
+		r.deliver(err)
+	}()
+	if r.cached && r.claim() {
+		err = r.outcome
+		return
+	}
+	err = r.by.measured(r.load.ctx, func() (err error) {
+		r.value, err = r.create(r.load.ctx, &r.entry)
+		return err
+	})
+}
+
+// claim asks for the right to fill the key. It reports whether that already
+// decided the flight's outcome, because there is a value by now.
+func (r *run[V]) claim() (decided bool) {
+	ctx, t := r.load.ctx, r.typed
+	if t.leaser != nil {
+		reply, err := t.leaser.Lease(ctx, r.key, t.opts.LoadTimeout)
+		switch {
+		case err != nil || reply.State == LeaseBusy || reply.State == LeaseRefused:
+			r.cached = false
+			return false
+		case reply.State == LeaseGranted:
+			r.lease = reply.Lease
+			return false
+		}
+	}
+	value, at, err := t.lookup(ctx, r.key)
+	switch at {
+	case atValue:
+		r.value, r.cached = value, false
+		return true
+	case atNegative:
+		r.outcome, r.cached = ErrNotFound, false
+		return true
+	case atUndecodable:
+		// The entry stands in the way of a lease. Removing it voids this flight
+		// too; its callers come back and find the key free.
+		if t.leaser != nil {
+			r.outcome, r.cached = ErrInvalidated, false
+			return t.remove(ctx, r.key) == nil
+		}
+	case atNothing:
+		// With leases: gone again since the lease was asked for. Do not fill.
+		r.cached = err == nil && t.leaser == nil
+	}
+	return false
+}
+
+// deliver stores what the loader brought and gives it to the callers.
+func (r *run[V]) deliver(err error) {
+	o := &object[V]{value: r.value}
+	if errors.Is(err, ErrNotFound) && r.typed.opts.NegativeTTL > 0 {
+		o.negative = true
+	}
+	wanted := r.cached && (err == nil || o.negative)
+	storeErr := shielded(func() error {
+		return r.typed.keep(r.by, r.flight, r.key, r.lease, o, &r.entry, wanted)
+	})
+	if err == nil {
+		err = storeErr
+	}
+	r.by.finish(r.flight, o, err)
+	r.load.ended()
+}
+
+// keep stores o if it may be stored, and else gives the lease back. The error
+// is one for the callers, see stored.
+func (t *Typed[V]) keep(by *Coordinator, f *flight, key string, lease Lease, o *object[V], e *Entry, wanted bool) error {
+	ctx := context.WithoutCancel(f.load.ctx)
+	if !t.mayStore(ctx, by, f, key, lease, wanted && !e.NoStore) {
+		return nil
+	}
+	opts := t.entryOptions(o, e, lease)
+	var err error
+	if t.leaser != nil {
+		err = t.put(ctx, key, o, opts)
+	} else if !by.guardedFill(f, func() { err = t.put(ctx, key, o, opts) }) {
+		err = ErrInvalidated
+	}
+	return t.stored(ctx, by, key, lease, err)
+}
+
+// mayStore reports whether a load's result is to be stored. If not it gives the
+// lease back.
+func (t *Typed[V]) mayStore(ctx context.Context, by *Coordinator, f *flight, key string, lease Lease, wanted bool) bool {
+	stale := by.isStale(f)
+	if wanted && !stale {
+		return true
+	}
+	if wanted {
+		by.fillRefused(ctx, ErrInvalidated)
+	}
+	t.release(ctx, key, lease)
+	return false
+}
+
+// stored settles an attempt to store. It returns the errors that the options
+// which a loader set deserve; what else keeps the cache from storing is
+// counted, for it must not fail a read.
+func (t *Typed[V]) stored(ctx context.Context, by *Coordinator, key string, lease Lease, err error) error {
+	if err == nil {
+		return nil
+	}
+	by.fillRefused(ctx, err)
+	if !errors.Is(err, ErrLeaseLost) {
+		t.release(ctx, key, lease)
+	}
+	if errors.Is(err, ErrInvalidTTL) || errors.Is(err, ErrInvalidConfig) {
+		return err
+	}
+	return nil
+}
+
+// release gives a lease back, or leaves it to run out if that fails.
+func (t *Typed[V]) release(ctx context.Context, key string, lease Lease) {
+	if lease != (Lease{}) {
+		_ = t.leaser.Release(ctx, key, lease)
+	}
+}
+
+func (t *Typed[V]) entryOptions(o *object[V], e *Entry, lease Lease) EntryOptions {
+	opts := e.EntryOptions
+	if o.negative {
+		opts = EntryOptions{TTL: t.opts.NegativeTTL}
+	}
+	opts = opts.Inherit(t.opts.Defaults)
+	opts.Lease = lease
+	return opts
+}
+
+// typedKey names a default Typed in its coordinator.
+type typedKey struct {
+	cache Cache
+	typ   reflect.Type
+}
+
+// defaultTyped returns the Typed[T] with default options that c's coordinator
+// keeps for GetOrCreateExclusive.
+func defaultTyped[T any](c Cache) (*Typed[T], error) {
+	if c == nil {
+		return nil, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig}
+	}
+	if !reflect.TypeOf(c).Comparable() {
+		return nil, fmt.Errorf("larder: a %T cannot be told from another: use NewTyped: %w", c, errors.ErrUnsupported)
+	}
+	co, err := coordinatorOf(c)
+	if err != nil {
+		return nil, err
+	}
+	id := typedKey{c, reflect.TypeFor[T]()}
+	if t, ok := co.typed(id); ok {
+		return t.(*Typed[T]), nil
+	}
+	return co.addTyped(id, NewTyped[T](c, nil)).(*Typed[T]), nil
+}

@@ -1,0 +1,253 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+)
+
+// patientAfter is how often a caller is sent back by invalidations of its key
+// before it insists: from then on the load it waits for runs to its end.
+const patientAfter = 2
+
+// loadSpec is what a caller asks of a load that it may have to start.
+type loadSpec struct {
+	typ     any // the Go type being loaded
+	timeout time.Duration
+	patient bool
+}
+
+// join enters the caller as a waiter of key's flight. If there is none it
+// starts one, which the caller must then run (led is true) as l, or as a new
+// load if l is nil.
+func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l *load) (f *flight, led bool, err error) {
+	if isHeld(ctx, c, key.name) {
+		return nil, false, ErrRecursiveLoad
+	}
+	s := c.shard(key.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, false, ErrClosed
+	}
+	if f = s.flights[key]; f != nil {
+		if f.typ != spec.typ {
+			return nil, false, ErrTypeMismatch
+		}
+		f.waiters++
+		if spec.patient {
+			f.load.patient.Store(true)
+		}
+		c.loadsShared.Add(1)
+		return f, false, nil
+	}
+	if l == nil {
+		l = c.newLoad(ctx, spec, key.name)
+	}
+	if l.owner == nil {
+		l.owner = c
+		c.started()
+	}
+	l.wanted.Add(1)
+	f = &flight{key: key, load: l, typ: spec.typ, done: make(chan struct{}), waiters: 1}
+	s.flights[key] = f
+	s.busy.Add(1)
+	return f, true, nil
+}
+
+// newLoad makes the context that a load of names runs under: the values of the
+// first caller, not its deadline or cancellation.
+func (c *Coordinator) newLoad(ctx context.Context, spec loadSpec, names ...string) *load {
+	ctx = context.WithValue(context.WithoutCancel(ctx), heldKey{}, &held{c, names, heldIn(ctx)})
+	l := &load{}
+	l.patient.Store(spec.patient)
+	ctx, stop := context.WithTimeoutCause(ctx, spec.timeout, ErrLoadTimeout)
+	ctx, cancel := context.WithCancelCause(ctx)
+	l.ctx, l.cancel = ctx, func(cause error) {
+		cancel(cause)
+		stop()
+	}
+	return l
+}
+
+// wait returns what the flight brings. If again is true it brought nothing
+// that this caller may use, because its key was written: the caller looks anew.
+func (c *Coordinator) wait(ctx context.Context, f *flight) (value any, err error, again bool) {
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		c.leave(f)
+		return nil, ctx.Err(), false
+	case <-f.load.ctx.Done():
+		select {
+		case <-f.done: // over first, and its context ended as a consequence
+		default:
+			cause := context.Cause(f.load.ctx)
+			c.drop(f)
+			return nil, cause, sentBack(cause)
+		}
+	}
+	return f.value, f.err, sentBack(f.err)
+}
+
+func sentBack(err error) bool {
+	return err == ErrInvalidated || err == ErrAbandoned //nolint:errorlint // these very errors, unwrapped: a loader may return one of its own
+}
+
+// leave takes a waiter out of the flight. The last one ends the load.
+func (c *Coordinator) leave(f *flight) {
+	s := c.shard(f.key.name)
+	s.mu.Lock()
+	f.waiters--
+	last := f.waiters == 0
+	dropped := last && s.dropLocked(f)
+	s.mu.Unlock()
+	switch {
+	case dropped:
+		f.load.unwanted(ErrAbandoned)
+	case last && f.load.wanted.Load() == 0:
+		f.load.cancel(ErrAbandoned) // it was invalidated before, but patient
+	}
+}
+
+func (c *Coordinator) drop(f *flight) {
+	s := c.shard(f.key.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropLocked(f)
+}
+
+// isStale reports whether the flight's key was written since it began.
+func (c *Coordinator) isStale(f *flight) bool {
+	s := c.shard(f.key.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.stale
+}
+
+// guardedFill runs store for a cache without leases: not if the flight is void,
+// and a write to its key waits until store has returned. It reports whether
+// store ran.
+func (c *Coordinator) guardedFill(f *flight, store func()) bool {
+	s := c.shard(f.key.name)
+	s.mu.Lock()
+	if f.void {
+		s.mu.Unlock()
+		return false
+	}
+	filling := make(chan struct{})
+	f.filling = filling
+	s.mu.Unlock()
+
+	defer func() {
+		s.mu.Lock()
+		f.filling = nil
+		s.mu.Unlock()
+		close(filling)
+	}()
+	store()
+	return true
+}
+
+// finish gives the flight's outcome to everyone who waits for it.
+func (c *Coordinator) finish(f *flight, value any, err error) {
+	s := c.shard(f.key.name)
+	s.mu.Lock()
+	s.dropLocked(f)
+	if f.stale && err != nil && !f.load.patient.Load() {
+		err = ErrInvalidated // most likely because its context was cancelled
+	}
+	f.value, f.err = value, err
+	s.mu.Unlock()
+	close(f.done)
+}
+
+func (c *Coordinator) started() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running++
+}
+
+// ended releases what the load holds, after its flights are finished.
+func (l *load) ended() {
+	l.cancel(nil)
+	c := l.owner
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running--
+	if c.running == 0 && c.idle != nil {
+		close(c.idle)
+	}
+}
+
+// measured runs a loader and counts it, also if it panics or ends its
+// goroutine.
+func (c *Coordinator) measured(ctx context.Context, load func() error) (err error) {
+	err = ErrLoaderGoexit
+	start := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			err = newPanicError(p)
+		}
+		c.loads.Add(1)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			c.loadErrors.Add(1)
+		}
+		c.observe(ctx, Event{Kind: EventLoad, Layer: "load", Duration: time.Since(start), Err: err})
+	}()
+	return load()
+}
+
+// shielded runs code of the cache or its codec on a load's goroutine, where a
+// panic would end the process.
+func shielded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = newPanicError(p)
+		}
+	}()
+	return f()
+}
+
+func newPanicError(p any) error { return &LoaderPanicError{Value: p, Stack: debug.Stack()} }
+
+// fillRefused notes that a load's result was not stored.
+func (c *Coordinator) fillRefused(ctx context.Context, err error) {
+	c.refused.Add(1)
+	c.observe(ctx, Event{Kind: EventFillRefused, Layer: "load", Err: err})
+}
+
+func (c *Coordinator) noteUndecodable(ctx context.Context, err error) {
+	c.undecodable.Add(1)
+	c.observe(ctx, Event{Kind: EventUndecodable, Layer: "load", Err: err})
+}
+
+// held are the names that the loads around a context are loading, innermost
+// first. A load that waits for one of them would wait for itself.
+type held struct {
+	by    *Coordinator
+	names []string
+	outer *held
+}
+
+type heldKey struct{}
+
+func heldIn(ctx context.Context) *held {
+	h, _ := ctx.Value(heldKey{}).(*held)
+	return h
+}
+
+func isHeld(ctx context.Context, c *Coordinator, name string) bool {
+	for h := heldIn(ctx); h != nil; h = h.outer {
+		if h.by != c {
+			continue
+		}
+		for _, n := range h.names {
+			if n == name {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,183 @@
+package cache
+
+import (
+	"context"
+	"errors"
+)
+
+// GetOrCreateMany returns the values of ids, each cached under key(id). It
+// calls load once with the ids that are neither cached nor being loaded by
+// somebody else, waits for the latter, and stores what load returned, with the
+// options that load leaves in its *Entry. An id that the source does not have
+// is absent from the result, and becomes a negative entry if
+// TypedOptions.NegativeTTL allows.
+//
+// Duplicate ids count once, no ids need no load. What load returns beyond the
+// ids it was asked for is ignored. An error of load is returned and nothing of
+// that load is stored; the map then holds what was found without it. In
+// everything else each id behaves as in Typed.GetOrCreateExclusive.
+//
+// key must give distinct ids distinct keys. On Redis it costs one round trip
+// per node for what is cached, and two more for what is loaded.
+func GetOrCreateMany[K comparable, V any](ctx context.Context, t *Typed[V], ids []K, key func(K) string, load func(context.Context, []K, *Entry) (map[K]V, error)) (map[K]V, error) {
+	if load == nil || key == nil {
+		return nil, ErrNilLoader
+	}
+	if err := t.ready(ctx); err != nil {
+		return nil, err
+	}
+	m := &many[K, V]{typed: t, load: load, found: make(map[K]V, len(ids))}
+	missing, err := m.lookup(ctx, distinct(ids, key))
+	if err != nil {
+		return nil, err
+	}
+	for attempt := 0; len(missing) > 0 && err == nil; attempt++ {
+		missing, err = m.round(ctx, missing, attempt)
+	}
+	return m.found, err
+}
+
+// named is an id with its key.
+type named[K comparable] struct {
+	id  K
+	key string
+}
+
+func distinct[K comparable](ids []K, key func(K) string) []named[K] {
+	seen := make(map[K]struct{}, len(ids))
+	list := make([]named[K], 0, len(ids))
+	for _, id := range ids {
+		if _, again := seen[id]; !again {
+			seen[id] = struct{}{}
+			list = append(list, named[K]{id, key(id)})
+		}
+	}
+	return list
+}
+
+// many is one call of GetOrCreateMany.
+type many[K comparable, V any] struct {
+	typed *Typed[V]
+	load  func(context.Context, []K, *Entry) (map[K]V, error)
+	found map[K]V
+	blind bool // the cache could not be asked: do not fill it either
+}
+
+// lookup takes what is cached into m.found and returns what is not.
+func (m *many[K, V]) lookup(ctx context.Context, list []named[K]) (missing []named[K], err error) {
+	for i, a := range m.typed.lookupMany(ctx, keysOf(list)) {
+		switch {
+		case a.err != nil && final(ctx, a.err):
+			return nil, a.err
+		case a.at == atValue:
+			m.found[list[i].id] = a.value
+		case a.at != atNegative:
+			m.blind = m.blind || a.err != nil
+			missing = append(missing, list[i])
+		}
+	}
+	return missing, nil
+}
+
+// round joins or starts a flight for each of list and waits for all. It
+// returns those whose callers were sent back.
+func (m *many[K, V]) round(ctx context.Context, list []named[K], attempt int) (again []named[K], err error) {
+	flights, err := m.board(ctx, list, attempt)
+	for i, f := range flights {
+		by, _ := m.typed.names.Coordinate(list[i].key)
+		if err != nil {
+			by.leave(f)
+			continue
+		}
+		value, waitErr, sent := by.wait(ctx, f)
+		switch {
+		case sent:
+			again = append(again, list[i])
+		case waitErr == nil:
+			m.found[list[i].id] = value.(*object[V]).value
+		case !errors.Is(waitErr, ErrNotFound):
+			err = waitErr
+		}
+	}
+	return again, err
+}
+
+// board joins the flight of each of list, and runs those that it started as
+// one load. On an error the flights joined so far are returned with it.
+func (m *many[K, V]) board(ctx context.Context, list []named[K], attempt int) ([]*flight, error) {
+	spec := m.typed.spec(attempt)
+	bypass := m.typed.bypassed(ctx)
+	batch := &batchRun[K, V]{many: m, by: m.typed.shared, cached: !bypass && !m.blind}
+	batch.shared = batch.by.newLoad(ctx, spec, namesOf(m.typed, list)...)
+	batch.shared.wanted.Add(1) // until all have boarded
+	flights := make([]*flight, 0, len(list))
+	var err error
+	for _, n := range list {
+		by, name := m.typed.names.Coordinate(n.key)
+		var f *flight
+		var led bool
+		if f, led, err = by.join(ctx, flightKey{name: name, bypass: bypass}, spec, batch.shared); err != nil {
+			break
+		}
+		flights = append(flights, f)
+		if led {
+			batch.legs = append(batch.legs, leg[K, V]{named: n, by: by, flight: f})
+		}
+	}
+	if len(batch.legs) == 0 {
+		batch.shared.cancel(nil)
+		return flights, err
+	}
+	go batch.do()
+	batch.shared.unwanted(ErrInvalidated)
+	return flights, err
+}
+
+func keysOf[K comparable](list []named[K]) []string {
+	keys := make([]string, len(list))
+	for i, n := range list {
+		keys[i] = n.key
+	}
+	return keys
+}
+
+func namesOf[K comparable, V any](t *Typed[V], list []named[K]) []string {
+	names := make([]string, len(list))
+	for i, n := range list {
+		_, names[i] = t.names.Coordinate(n.key)
+	}
+	return names
+}
+
+// answer is what a look-up brought for one key.
+type answer[V any] struct {
+	value V
+	at    found
+	err   error
+}
+
+// lookupMany is lookup for many keys, in one round trip per node if the cache
+// can.
+func (t *Typed[V]) lookupMany(ctx context.Context, keys []string) []answer[V] {
+	answers := make([]answer[V], len(keys))
+	if t.objects != nil || t.batcher == nil || t.bypassed(ctx) {
+		for i, key := range keys {
+			a := &answers[i]
+			a.value, a.at, a.err = t.lookup(ctx, key)
+		}
+		return answers
+	}
+	results, err := t.batcher.GetMany(ctx, keys)
+	for i := range answers {
+		a := &answers[i]
+		switch {
+		case err != nil:
+			a.err = err
+		case results[i].Err != nil:
+			a.err = results[i].Err
+		case results[i].Found:
+			a.value, a.at, a.err = t.decode(ctx, results[i].Value)
+		}
+	}
+	return answers
+}

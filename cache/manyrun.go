@@ -1,0 +1,189 @@
+package cache
+
+import (
+	"context"
+	"errors"
+)
+
+// batchRun is the load that one call of GetOrCreateMany started: one call of
+// the loader for many flights.
+type batchRun[K comparable, V any] struct {
+	many   *many[K, V]
+	by     *Coordinator // for counters
+	shared *load
+	cached bool // whether the cache takes part
+	legs   []leg[K, V]
+
+	entry  Entry
+	result map[K]V
+}
+
+// leg is one flight of a batch.
+type leg[K comparable, V any] struct {
+	named[K]
+	by     *Coordinator
+	flight *flight
+
+	cached  bool // whether to store the result
+	lease   Lease
+	decided bool // value and err are known without the loader
+	value   V
+	err     error
+}
+
+func (b *batchRun[K, V]) do() {
+	err := ErrLoaderGoexit
+	defer func() {
+		if p := recover(); p != nil {
+			err = newPanicError(p)
+		}
+		b.deliver(err)
+	}()
+	if b.cached {
+		b.claim()
+	}
+	ids := make([]K, 0, len(b.legs))
+	for i := range b.legs {
+		if !b.legs[i].decided {
+			ids = append(ids, b.legs[i].id)
+		}
+	}
+	if len(ids) == 0 {
+		err = nil
+		return
+	}
+	err = b.by.measured(b.shared.ctx, func() (err error) {
+		b.result, err = b.many.load(b.shared.ctx, ids, &b.entry)
+		return err
+	})
+}
+
+// claim asks for the right to fill each key, and looks again at those that have
+// a value by now.
+func (b *batchRun[K, V]) claim() {
+	t := b.many.typed
+	look := make([]*leg[K, V], 0, len(b.legs))
+	if t.leaser == nil {
+		for i := range b.legs {
+			look = append(look, &b.legs[i])
+		}
+	} else {
+		replies, err := t.leaser.LeaseMany(b.shared.ctx, keysOfLegs(b.legs), t.opts.LoadTimeout)
+		if err != nil {
+			return // load without the cache
+		}
+		for i, r := range replies {
+			l := &b.legs[i]
+			switch {
+			case r.Err == nil && r.State == LeaseGranted:
+				l.lease, l.cached = r.Lease, true
+			case r.Err == nil && r.State == LeaseFound:
+				look = append(look, l)
+			}
+		}
+	}
+	keys := make([]string, len(look))
+	for i, l := range look {
+		keys[i] = l.key
+	}
+	for i, a := range t.lookupMany(b.shared.ctx, keys) {
+		b.take(look[i], a)
+	}
+}
+
+// take is what run.claim does with a look-up, for one leg.
+func (b *batchRun[K, V]) take(l *leg[K, V], a answer[V]) {
+	t := b.many.typed
+	switch a.at {
+	case atValue:
+		l.decided, l.value = true, a.value
+	case atNegative:
+		l.decided, l.err = true, ErrNotFound
+	case atUndecodable:
+		l.cached = t.leaser == nil
+		if t.leaser != nil && t.remove(b.shared.ctx, l.key) == nil {
+			l.decided, l.err = true, ErrInvalidated
+		}
+	case atNothing:
+		l.cached = a.err == nil && t.leaser == nil
+	}
+}
+
+func keysOfLegs[K comparable, V any](legs []leg[K, V]) []string {
+	keys := make([]string, len(legs))
+	for i := range legs {
+		keys[i] = legs[i].key
+	}
+	return keys
+}
+
+// deliver stores what the loader brought and gives each flight its outcome.
+func (b *batchRun[K, V]) deliver(err error) {
+	for i := range b.legs {
+		l := &b.legs[i]
+		if l.decided {
+			continue
+		}
+		l.err = err
+		if err == nil {
+			var ok bool
+			if l.value, ok = b.result[l.id]; !ok {
+				l.err = ErrNotFound
+			}
+		}
+	}
+	objects := make([]*object[V], len(b.legs))
+	for i := range objects {
+		objects[i] = &object[V]{value: b.legs[i].value}
+	}
+	storeErr := shielded(func() error { return b.store(objects) })
+	for i := range b.legs {
+		l := &b.legs[i]
+		if l.err == nil && !l.decided {
+			l.err = storeErr
+		}
+		l.by.finish(l.flight, objects[i], l.err)
+	}
+	b.shared.ended()
+}
+
+// store stores what may be stored, in one round trip per node if the cache can.
+func (b *batchRun[K, V]) store(objects []*object[V]) (err error) {
+	t := b.many.typed
+	ctx := context.WithoutCancel(b.shared.ctx)
+	var items []Item
+	var legs []*leg[K, V]
+	for i := range b.legs {
+		l, o := &b.legs[i], objects[i]
+		o.negative = t.opts.NegativeTTL > 0 && errors.Is(l.err, ErrNotFound)
+		wanted := l.cached && !l.decided && (l.err == nil || o.negative)
+		if t.objects != nil || t.batcher == nil || t.leaser == nil {
+			err = errors.Join(err, t.keep(l.by, l.flight, l.key, l.lease, o, &b.entry, wanted))
+			continue
+		}
+		if !t.mayStore(ctx, l.by, l.flight, l.key, l.lease, wanted && !b.entry.NoStore) {
+			continue
+		}
+		data, encodeErr := t.encode(o)
+		if encodeErr != nil {
+			err = errors.Join(err, t.stored(ctx, l.by, l.key, l.lease, encodeErr))
+			continue
+		}
+		items = append(items, Item{Key: l.key, Value: data, Options: t.entryOptions(o, &b.entry, l.lease)})
+		legs = append(legs, l)
+	}
+	if len(items) == 0 {
+		return err
+	}
+	setErr := t.batcher.SetMany(ctx, items)
+	var each *BatchError
+	perItem := errors.As(setErr, &each)
+	for i, l := range legs {
+		itemErr := setErr
+		if perItem {
+			itemErr = each.Errs[i]
+		}
+		err = errors.Join(err, t.stored(ctx, l.by, l.key, l.lease, itemErr))
+	}
+	return err
+}

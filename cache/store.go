@@ -1,0 +1,152 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+)
+
+// object is what a Typed stores: a value, or the knowledge that the source has
+// none.
+type object[V any] struct {
+	value    V
+	negative bool
+}
+
+// found is what a look-up found.
+type found uint8
+
+const (
+	atNothing found = iota
+	atValue
+	atNegative
+	atUndecodable
+)
+
+// lookup reads key. Everything but a value and a negative entry is a miss to
+// the caller.
+func (t *Typed[V]) lookup(ctx context.Context, key string) (V, found, error) {
+	var zero V
+	if t.configErr != nil {
+		return zero, atNothing, t.configErr
+	}
+	if t.objects == nil {
+		return t.lookupBytes(ctx, key)
+	}
+	if ctx != nil && t.bypassed(ctx) {
+		return zero, atNothing, CheckKey(key)
+	}
+	held, ok, err := t.objects.GetObject(ctx, key)
+	if !ok || err != nil {
+		return zero, atNothing, err
+	}
+	o, ok := held.(*object[V])
+	if !ok {
+		t.shared.noteUndecodable(ctx, errForeignObject)
+		return zero, atUndecodable, nil
+	}
+	if o.negative {
+		return zero, atNegative, nil
+	}
+	return o.value, atValue, nil
+}
+
+func (t *Typed[V]) lookupBytes(ctx context.Context, key string) (V, found, error) {
+	var zero V
+	if ctx != nil && t.bypassed(ctx) {
+		return zero, atNothing, CheckKey(key)
+	}
+	data, ok, err := t.cache.Get(ctx, key)
+	if !ok || err != nil {
+		return zero, atNothing, err
+	}
+	return t.decode(ctx, data)
+}
+
+func (t *Typed[V]) decode(ctx context.Context, data []byte) (V, found, error) {
+	var zero V
+	payload, at, err := t.frame.open(data)
+	if at == atValue {
+		var v V
+		if v, err = t.opts.Codec.Decode(payload); err == nil {
+			return v, atValue, nil
+		}
+		at = atUndecodable
+	}
+	if at == atUndecodable {
+		t.shared.noteUndecodable(ctx, err)
+	}
+	return zero, at, nil
+}
+
+// put stores o under key.
+func (t *Typed[V]) put(ctx context.Context, key string, o *object[V], opts EntryOptions) error {
+	if t.objects != nil {
+		return t.objects.SetObject(ctx, key, o, opts)
+	}
+	data, err := t.encode(o)
+	if err != nil {
+		return &OpError{Op: "encode", Key: key, Err: err}
+	}
+	return t.cache.Set(ctx, key, data, opts)
+}
+
+func (t *Typed[V]) encode(o *object[V]) ([]byte, error) {
+	if o.negative {
+		return t.frame.negative(), nil
+	}
+	return t.opts.Codec.Append(t.frame.begin(), o.value)
+}
+
+// frame is what stands before an encoded value: one byte that says what
+// follows, and the id of its schema. So no encoded value ever has to mean
+// "none", and bytes of another type are told apart before they are decoded.
+type frame struct{ schema [8]byte }
+
+const (
+	frameValue    byte = 0x01
+	frameNegative byte = 0x02
+	frameLength        = 1 + 8
+)
+
+var (
+	errForeignFrame  = errors.New("larder: not a typed entry")
+	errForeignSchema = errors.New("larder: entry of another schema")
+	errForeignObject = errors.New("larder: object of another type")
+)
+
+func newFrame(name string, derived uint64) frame {
+	if name != "" {
+		h := fnv.New64a()
+		h.Write([]byte(name))
+		derived = h.Sum64()
+	}
+	var f frame
+	binary.BigEndian.PutUint64(f.schema[:], derived)
+	return f
+}
+
+func (f frame) begin() []byte {
+	return append(make([]byte, 0, 128), append([]byte{frameValue}, f.schema[:]...)...)
+}
+
+func (f frame) negative() []byte { return append([]byte{frameNegative}, f.schema[:]...) }
+
+// open returns what follows the frame in data.
+func (f frame) open(data []byte) ([]byte, found, error) {
+	if len(data) < frameLength || data[0] != frameValue && data[0] != frameNegative {
+		return nil, atUndecodable, errForeignFrame
+	}
+	if [8]byte(data[1:frameLength]) != f.schema {
+		return nil, atUndecodable, errForeignSchema
+	}
+	payload := data[frameLength:]
+	if data[0] == frameValue {
+		return payload, atValue, nil
+	}
+	if len(payload) != 0 {
+		return nil, atUndecodable, errForeignFrame
+	}
+	return nil, atNegative, nil
+}
