@@ -152,11 +152,14 @@ func (c *Coordinator) guardedFill(f *flight, store func()) bool {
 
 // finish gives the flight's outcome to everyone who waits for it.
 func (c *Coordinator) finish(f *flight, value any, err error) {
+	if ended := f.load.ctx.Err(); ended != nil && errors.Is(err, ended) {
+		err = context.Cause(f.load.ctx) // the loader did as it was told
+	}
 	s := c.shard(f.key.name)
 	s.mu.Lock()
 	s.dropLocked(f)
 	if f.stale && err != nil && !f.load.patient.Load() {
-		err = ErrInvalidated // most likely because its context was cancelled
+		err = ErrInvalidated // whatever it was, the next load will tell
 	}
 	f.value, f.err = value, err
 	s.mu.Unlock()
