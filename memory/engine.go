@@ -1,0 +1,139 @@
+package memory
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// engine is the table of entries and the policy that decides which of them
+// leave to make room. It is the only file that knows otter, so that another
+// engine can take its place.
+//
+// What the cache relies on: find does not lock; compute runs its function alone
+// among all changes of that key, maintenance included; an entry is reclaimed
+// at or after its reclaim time, never before, once maintain was told a time
+// past it; one with weight 0 is never evicted to make room; lost is called once
+// for each entry that the engine dropped by itself, under the key's lock.
+//
+// The engine's own expiration only reclaims memory, on a clock that stands
+// still between ticks: the cache checks the exact deadline itself. So a hit
+// reads the time once, not twice. All its maintenance runs on the goroutine of
+// a caller or of the janitor, so it has no goroutine to leak.
+type engine struct {
+	cache *otter.Cache[string, *entry]
+	clock *tickClock
+}
+
+// newEngine returns an engine that holds entries of at most capacity in charge.
+// lost is told about entries that leave by themselves; it must not call the
+// engine.
+func newEngine(capacity int64, lost func(*entry)) (*engine, error) {
+	clock := &tickClock{}
+	c, err := otter.New(&otter.Options[string, *entry]{
+		MaximumWeight: uint64(capacity),
+		Weigher: func(_ string, e *entry) uint32 {
+			if e.pinned {
+				return 0
+			}
+			return uint32(e.charge.Load())
+		},
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(o otter.Entry[string, *entry]) time.Duration {
+			return time.Duration(max(1, o.Value.reclaim.Load()-o.SnapshotAtNano))
+		}),
+		OnAtomicDeletion: func(e otter.DeletionEvent[string, *entry]) {
+			if e.Cause == otter.CauseOverflow || e.Cause == otter.CauseExpiration {
+				lost(e.Value)
+			}
+		},
+		Executor: func(f func()) { f() },
+		Clock:    clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &engine{cache: c, clock: clock}, nil
+}
+
+// find returns the entry under key, or nil, and counts as a use of it. It does
+// not keep key.
+func (e *engine) find(key string) *entry {
+	found, _ := e.cache.GetIfPresent(key)
+	return found
+}
+
+// compute replaces the entry under key, or nil, by what change returns: the
+// same to leave it alone, nil to remove it. change must not call the engine.
+func (e *engine) compute(key string, change func(old *entry) *entry) {
+	e.cache.Compute(key, func(old *entry, _ bool) (*entry, otter.ComputeOp) {
+		switch next := change(old); {
+		case next == old:
+			return old, otter.CancelOp
+		case next == nil:
+			return nil, otter.InvalidateOp
+		default:
+			return next, otter.WriteOp
+		}
+	})
+}
+
+// rewrite calls update if e is still in the table, and takes over the reclaim
+// time and charge it sets. update must not call the engine.
+func (e *engine) rewrite(en *entry, update func()) {
+	e.cache.Compute(en.key, func(old *entry, _ bool) (*entry, otter.ComputeOp) {
+		if old != en {
+			return old, otter.CancelOp
+		}
+		update()
+		return en, otter.WriteOp
+	})
+}
+
+// entries calls yield for every entry that is in the table from start to end,
+// and for some that are not.
+func (e *engine) entries(yield func(*entry) bool) {
+	for en := range e.cache.Values() {
+		if !yield(en) {
+			return
+		}
+	}
+}
+
+// resize changes the capacity and evicts down to it.
+func (e *engine) resize(capacity int64) { e.cache.SetMaximum(uint64(max(1, capacity))) }
+
+// tell moves the engine's clock to now. It is cheap enough for every write.
+func (e *engine) tell(now int64) { e.clock.advance(now) }
+
+// maintain applies what is pending: it reclaims expired entries and evicts down
+// to the capacity.
+func (e *engine) maintain() { e.cache.CleanUp() }
+
+// len returns how many entries are in the table, expired ones included.
+func (e *engine) len() int { return e.cache.EstimatedSize() }
+
+// drop empties the engine without calling lost.
+func (e *engine) drop() { e.cache.InvalidateAll() }
+
+// stop waits for what newEngine started.
+func (e *engine) stop() { e.cache.StopAllGoroutines() }
+
+// tickClock is the engine's clock: it shows the time it was last told.
+type tickClock struct{ now atomic.Int64 }
+
+// advanceStep keeps writers from fighting over the clock's cache line.
+const advanceStep = int64(50 * time.Millisecond)
+
+func (c *tickClock) advance(now int64) {
+	if seen := c.now.Load(); now > seen+advanceStep {
+		c.now.CompareAndSwap(seen, now)
+	}
+}
+
+// NowNano returns the time last told.
+func (c *tickClock) NowNano() int64 { return c.now.Load() }
+
+// Tick returns nil: the cache's janitor calls maintain, so the engine needs no
+// goroutine of its own.
+func (c *tickClock) Tick(time.Duration) <-chan time.Time { return nil }

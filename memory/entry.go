@@ -1,0 +1,76 @@
+package memory
+
+import (
+	"math"
+	"sync/atomic"
+
+	"github.com/larder-go/larder/cache"
+)
+
+// kind is what an entry holds; calls for another kind fail with ErrWrongType.
+type kind uint8
+
+const (
+	kindBytes kind = iota
+	kindObject
+	kindCounter
+)
+
+// never is the deadline of an entry that does not expire. Deadlines are
+// nanoseconds on the cache's clock.
+const never = math.MaxInt64
+
+// entry is what the engine stores under a key. Its value and lifetime never
+// change, except for a counter's number; a write stores another entry.
+type entry struct {
+	// Immutable.
+	key      string
+	kind     kind
+	pinned   bool
+	object   any
+	bytes    []byte
+	weight   int64 // in bytes, as Stats reports it
+	absolute int64 // the deadline that a sliding window never passes
+	window   int64 // the sliding window; 0: none
+
+	number   atomic.Int64 // a counter's; written under the key's lock
+	deadline atomic.Int64 // moved by reads if window > 0, later only
+	reclaim  atomic.Int64 // when the engine may reclaim it, never before deadline; written under the key's lock
+	charge   atomic.Int64 // what it takes of the capacity; written under the key's lock
+}
+
+func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool) *entry {
+	e := &entry{key: key, kind: kind, pinned: pinned, absolute: never, window: int64(life.Sliding)}
+	if life.TTL > 0 {
+		e.absolute = now + int64(life.TTL)
+	}
+	deadline := e.absolute
+	if e.window > 0 {
+		deadline = min(deadline, now+e.window)
+	}
+	e.deadline.Store(deadline)
+	e.reclaim.Store(e.reclaimAfter(deadline))
+	return e
+}
+
+// expired reports whether e is gone at now: at its deadline, not after it.
+func (e *entry) expired(now int64) bool { return now >= e.deadline.Load() }
+
+// reclaimAfter returns when the engine may reclaim e if its deadline is as
+// given. A sliding entry gets slack, so that a read need not tell the engine
+// each time it moves the deadline.
+func (e *entry) reclaimAfter(deadline int64) int64 {
+	if e.window == 0 || deadline >= e.absolute {
+		return e.absolute
+	}
+	slack := min(max(e.window/4, minReclaimSlack), maxReclaimSlack)
+	if deadline >= e.absolute-slack {
+		return e.absolute
+	}
+	return deadline + slack
+}
+
+const (
+	minReclaimSlack = 1_000_000_000
+	maxReclaimSlack = 30_000_000_000
+)

@@ -1,0 +1,155 @@
+package memory
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"github.com/larder-go/larder/cache"
+)
+
+// leases holds the right to fill of each key that is being loaded. It changes
+// only under the key's lock in the engine (except for sweeps and releases,
+// which only take away), so a lease is checked and spent, or voided, in one
+// atomic step with the write.
+//
+// It is bounded: a lease that ran out is swept, and a shard that is full of
+// live ones refuses more, which costs its callers their fills only.
+type leases struct {
+	seed   maphash.Seed
+	shards [leaseShards]leaseShard
+}
+
+const (
+	leaseShards   = 64
+	leasesInShard = 4096
+)
+
+type leaseShard struct {
+	held atomic.Int64 // len(leases), readable without the lock
+
+	mu     sync.Mutex
+	leases map[string]leaseRecord
+	next   int64 // no lease runs out before
+
+	_ [64]byte // keeps neighbours off this cache line
+}
+
+type leaseRecord struct {
+	lease    cache.Lease
+	deadline int64
+}
+
+func newLeases() *leases {
+	l := &leases{seed: maphash.MakeSeed()}
+	for i := range l.shards {
+		l.shards[i].leases = make(map[string]leaseRecord)
+		l.shards[i].next = never
+	}
+	return l
+}
+
+func (l *leases) shard(key string) *leaseShard {
+	return &l.shards[maphash.String(l.seed, key)%leaseShards]
+}
+
+// grant gives out the lease of key until deadline, unless another stands.
+func (l *leases) grant(key string, now, deadline int64) cache.LeaseReply {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.leases[key]; ok && now < r.deadline {
+		return cache.LeaseReply{State: cache.LeaseBusy, Lease: r.lease}
+	}
+	if len(s.leases) >= leasesInShard {
+		s.sweepLocked(now)
+	}
+	if len(s.leases) >= leasesInShard {
+		return cache.LeaseReply{State: cache.LeaseRefused}
+	}
+	lease := newLease()
+	s.leases[key] = leaseRecord{lease, deadline}
+	s.next = min(s.next, deadline)
+	s.held.Store(int64(len(s.leases)))
+	return cache.LeaseReply{State: cache.LeaseGranted, Lease: lease}
+}
+
+// newLease returns a random lease, from the runtime's ChaCha8 generator.
+func newLease() cache.Lease {
+	var lease cache.Lease
+	for lease == (cache.Lease{}) {
+		binary.NativeEndian.PutUint64(lease[:8], rand.Uint64())
+		binary.NativeEndian.PutUint64(lease[8:], rand.Uint64())
+	}
+	return lease
+}
+
+// spend takes the lease of key away and reports whether it stood.
+func (l *leases) spend(key string, lease cache.Lease, now int64) bool {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.leases[key]
+	if !ok || r.lease != lease {
+		return false
+	}
+	s.deleteLocked(key)
+	return now < r.deadline
+}
+
+// void takes away whatever lease of key stands.
+func (l *leases) void(key string) {
+	s := l.shard(key)
+	if s.held.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.deleteLocked(key)
+	s.mu.Unlock()
+}
+
+func (l *leases) voidAll() {
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.mu.Lock()
+		clear(s.leases)
+		s.next = never
+		s.held.Store(0)
+		s.mu.Unlock()
+	}
+}
+
+// sweep drops the leases that ran out.
+func (l *leases) sweep(now int64) {
+	for i := range l.shards {
+		s := &l.shards[i]
+		if s.held.Load() == 0 {
+			continue
+		}
+		s.mu.Lock()
+		s.sweepLocked(now)
+		s.mu.Unlock()
+	}
+}
+
+func (s *leaseShard) deleteLocked(key string) {
+	delete(s.leases, key)
+	s.held.Store(int64(len(s.leases)))
+}
+
+func (s *leaseShard) sweepLocked(now int64) {
+	if now < s.next {
+		return
+	}
+	s.next = never
+	for key, r := range s.leases {
+		if now >= r.deadline {
+			delete(s.leases, key)
+		} else {
+			s.next = min(s.next, r.deadline)
+		}
+	}
+	s.held.Store(int64(len(s.leases)))
+}

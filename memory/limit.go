@@ -1,0 +1,121 @@
+package memory
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/sizeof"
+)
+
+// counterSize is the weight of a counter's number.
+const counterSize = 8
+
+var errPinnedFull = fmt.Errorf("%w: pinned entries leave no room for it", cache.ErrValueTooLarge)
+
+// entryWeight returns what an entry weighs whose value weighs size.
+func entryWeight(key string, size int64) int64 {
+	return int64(len(key)) + size + EntryOverhead
+}
+
+// objectSize returns the weight of an object without its key.
+func (c *Cache) objectSize(key string, value any) int64 {
+	if c.weigh != nil {
+		if size := c.askWeigh(key, value); size >= 0 {
+			return min(size, maxObjectSize)
+		}
+	}
+	return min(sizeof.Of(value), maxObjectSize)
+}
+
+// maxObjectSize keeps sums of weights from overflowing.
+const maxObjectSize = 1 << 48
+
+// askWeigh returns -1 if the caller's function panics.
+func (c *Cache) askWeigh(key string, value any) (size int64) {
+	size = -1
+	defer reportPanic(c.observer, "weigh")
+	return c.weigh(key, value)
+}
+
+// Resize changes both limits, with the meaning they have in Options. Entries
+// are weighed anew and evicted until the rest fits. It takes time in proportion
+// to their number, and other calls go on meanwhile.
+func (c *Cache) Resize(maxEntries int, maxBytes int64) error {
+	if c.closed.Load() {
+		return cache.ErrClosed
+	}
+	if err := (&Options{MaxEntries: maxEntries, MaxBytes: maxBytes}).check(); err != nil {
+		return err
+	}
+	c.resizing.Lock()
+	before, l := c.limits.Load(), newLimits(maxEntries, maxBytes)
+	// The larger capacity holds until all are weighed anew, or entries in the
+	// wrong measure would push others out.
+	c.engine.resize(max(before.capacity, l.capacity))
+	c.limits.Store(l)
+	for e := range c.engine.entries {
+		c.engine.rewrite(e, func() { c.charge(e, l.charge(e.weight)) })
+	}
+	c.engine.resize(l.capacity - c.pinned.held())
+	c.resizing.Unlock()
+	c.settle()
+	return nil
+}
+
+// charge changes what e is charged. The lock of its key is held.
+func (c *Cache) charge(e *entry, charge int64) {
+	before := e.charge.Swap(charge)
+	c.counters.used.Add(charge - before)
+	if e.pinned {
+		c.pinned.adjust(charge - before)
+	}
+}
+
+// fitEngine leaves the engine the capacity that pinned entries do not take:
+// for the engine they weigh nothing, since that is what keeps it from evicting
+// them.
+func (c *Cache) fitEngine() {
+	c.resizing.Lock()
+	defer c.resizing.Unlock()
+	if c.pinned.changed.Swap(false) {
+		c.engine.resize(c.limits.Load().capacity - c.pinned.held())
+	}
+}
+
+// pins is what pinned entries are charged together.
+type pins struct {
+	changed atomic.Bool // the engine was not told yet
+
+	mu  sync.Mutex
+	sum int64
+}
+
+// reserve adds charge if the sum, less what the replaced entry will give back,
+// stays within capacity.
+func (p *pins) reserve(charge, freed, capacity int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sum-freed+charge > capacity {
+		return false
+	}
+	p.sum += charge
+	p.changed.Store(true)
+	return true
+}
+
+func (p *pins) release(charge int64) { p.adjust(-charge) }
+
+func (p *pins) adjust(by int64) {
+	p.mu.Lock()
+	p.sum += by
+	p.mu.Unlock()
+	p.changed.Store(true)
+}
+
+func (p *pins) held() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sum
+}

@@ -1,0 +1,183 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/larder-go/larder/cache"
+)
+
+// Get returns a copy of the bytes under key. See cache.Cache.
+func (c *Cache) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	e, err := c.read(ctx, "get", key, kindBytes)
+	if e == nil {
+		return nil, false, err
+	}
+	return copyOf(e.bytes), true, nil
+}
+
+// AppendTo appends the bytes under key to dst. It allocates only if dst has no
+// room for them. See cache.Appender.
+func (c *Cache) AppendTo(ctx context.Context, dst []byte, key string) ([]byte, bool, error) {
+	e, err := c.read(ctx, "get", key, kindBytes)
+	if e == nil {
+		return dst, false, err
+	}
+	return append(dst, e.bytes...), true, nil
+}
+
+// GetObject returns the object under key, which the caller shares with every
+// other reader. A hit does not allocate. See cache.Objects.
+func (c *Cache) GetObject(ctx context.Context, key string) (any, bool, error) {
+	e, err := c.read(ctx, "get", key, kindObject)
+	if e == nil {
+		return nil, false, err
+	}
+	return e.object, true, nil
+}
+
+// Count returns the counter under key. See cache.Counter.
+func (c *Cache) Count(ctx context.Context, key string) (int64, bool, error) {
+	e, err := c.read(ctx, "count", key, kindCounter)
+	if e == nil {
+		return 0, false, err
+	}
+	return e.number.Load(), true, nil
+}
+
+// GetMany returns copies of the bytes under keys. See cache.Batcher.
+func (c *Cache) GetMany(ctx context.Context, keys []string) ([]cache.Result, error) {
+	if err := c.checkContext(ctx); err != nil {
+		return nil, err
+	}
+	results := make([]cache.Result, len(keys))
+	hits, misses := 0, 0
+	for i, key := range keys {
+		r := &results[i]
+		if r.Err = cache.CheckKey(key); r.Err != nil {
+			r.Err = opError("get", key, r.Err)
+			continue
+		}
+		e, err := c.find(key, kindBytes)
+		switch {
+		case err != nil:
+			r.Err = opError("get", key, err)
+		case e == nil:
+			misses++
+			c.counters.miss()
+		default:
+			hits++
+			c.counters.hit()
+			r.Value, r.Found = copyOf(e.bytes), true
+		}
+	}
+	c.observe(ctx, cache.EventHit, "get", hits)
+	c.observe(ctx, cache.EventMiss, "get", misses)
+	return results, nil
+}
+
+// Refresh restarts the sliding window of the entry under key. See cache.Cache.
+func (c *Cache) Refresh(ctx context.Context, key string) error {
+	if err := c.check(ctx, key); err != nil {
+		return opError("refresh", key, err)
+	}
+	if e := c.engine.find(key); e != nil {
+		c.use(e)
+	}
+	return nil
+}
+
+// read finds the live entry of that kind under key and counts a hit or a miss;
+// a miss is nil. It does not keep key.
+func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, error) {
+	if err := c.check(ctx, key); err != nil {
+		return nil, err
+	}
+	e, err := c.find(key, want)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil {
+		c.counters.miss()
+		c.observe(ctx, cache.EventMiss, op, 1)
+		return nil, nil
+	}
+	c.counters.hit()
+	c.observe(ctx, cache.EventHit, op, 1)
+	return e, nil
+}
+
+// find returns the live entry under key, its sliding window restarted, or nil.
+func (c *Cache) find(key string, want kind) (*entry, error) {
+	e := c.engine.find(key)
+	if e == nil {
+		return nil, nil
+	}
+	if e.kind != want {
+		if e.expired(c.now()) {
+			c.reclaim(e)
+			return nil, nil
+		}
+		return nil, cache.ErrWrongType
+	}
+	if e.absolute == never && e.window == 0 {
+		return e, nil
+	}
+	if !c.use(e) {
+		return nil, nil
+	}
+	return e, nil
+}
+
+// use reports whether e is live, and restarts its sliding window.
+//
+// Every read moves a sliding deadline exactly. The engine is told only when
+// the deadline would pass the time at which it may reclaim e, and before the
+// deadline moves, so it never reclaims a live entry.
+func (c *Cache) use(e *entry) bool {
+	now := c.now()
+	for {
+		deadline := e.deadline.Load()
+		if now >= deadline {
+			c.reclaim(e)
+			return false
+		}
+		if e.window == 0 {
+			return true
+		}
+		next := min(now+e.window, e.absolute)
+		if next <= deadline {
+			return true
+		}
+		if next > e.reclaim.Load() {
+			c.engine.rewrite(e, func() { e.reclaim.Store(max(e.reclaim.Load(), e.reclaimAfter(next))) })
+		}
+		if e.deadline.CompareAndSwap(deadline, next) {
+			return true
+		}
+	}
+}
+
+// reclaim removes e, which has expired, if it is still in the table. A read
+// that moved its deadline at the last moment saves it.
+func (c *Cache) reclaim(e *entry) {
+	now := c.now()
+	c.engine.compute(e.key, func(old *entry) *entry {
+		if old != e || !e.expired(now) {
+			return old
+		}
+		c.forget(e, CauseExpired)
+		return nil
+	})
+	c.settle()
+}
+
+func (c *Cache) observe(ctx context.Context, kind cache.EventKind, op string, count int) {
+	if c.observer != nil && count > 0 {
+		c.observer.Observe(ctx, cache.Event{Kind: kind, Layer: layer, Op: op, Count: count})
+	}
+}
+
+// copyOf returns a copy that is not nil.
+func copyOf(b []byte) []byte {
+	return append(make([]byte, 0, len(b)), b...)
+}

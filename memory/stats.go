@@ -1,0 +1,58 @@
+package memory
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+
+	"github.com/larder-go/larder/cache"
+)
+
+// counters counts what the cache did. Hits and misses are spread over stripes,
+// so that readers on many cores do not fight over one cache line.
+type counters struct {
+	reads [readStripes]readStripe
+
+	sets        atomic.Uint64
+	removes     atomic.Uint64
+	evictions   atomic.Uint64
+	expirations atomic.Uint64
+
+	bytes atomic.Int64 // weight of what is in the table
+	used  atomic.Int64 // what of the capacity it takes
+}
+
+const readStripes = 16
+
+type readStripe struct {
+	hits   atomic.Uint64
+	misses atomic.Uint64
+	_      [48]byte
+}
+
+func (c *counters) hit()  { c.reads[rand.Uint32()%readStripes].hits.Add(1) }
+func (c *counters) miss() { c.reads[rand.Uint32()%readStripes].misses.Add(1) }
+
+// Stats tells what the cache did so far, its loads included. Entries and Bytes
+// count entries that have expired but were not reclaimed yet. It costs no lock
+// and stays available after Close. Numbers of concurrent calls may be counted
+// in part.
+func (c *Cache) Stats() cache.Stats {
+	s := cache.Stats{
+		Sets:        c.counters.sets.Load(),
+		Removes:     c.counters.removes.Load(),
+		Evictions:   c.counters.evictions.Load(),
+		Expirations: c.counters.expirations.Load(),
+		Entries:     int64(c.engine.len()),
+		Bytes:       c.counters.bytes.Load(),
+	}
+	for i := range c.counters.reads {
+		s.Hits += c.counters.reads[i].hits.Load()
+		s.Misses += c.counters.reads[i].misses.Load()
+	}
+	c.coordinator.AddTo(&s)
+	return s
+}
+
+// Len returns the number of entries, those included that have expired but were
+// not reclaimed yet.
+func (c *Cache) Len() int { return c.engine.len() }
