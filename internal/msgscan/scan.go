@@ -31,8 +31,10 @@ var (
 )
 
 // Scan returns nil if data is exactly one MessagePack value, nested at most
-// MaxDepth deep, in which every declared length fits the bytes that follow. It
-// allocates nothing, and its time is proportional to the bytes it accepts.
+// MaxDepth deep, in which every declared length fits the bytes that follow, map
+// keys are strings and times are possible; and if decoding it into an any takes
+// at most 64 times its length and 1 MiB. It allocates nothing, and its time is
+// proportional to the bytes it accepts.
 func Scan(data []byte) error {
 	return scan(data, func(s *scanner) error { return s.value(0) })
 }
@@ -210,12 +212,11 @@ func (s *scanner) sized(k kind, n int) (header, error) {
 	return header{kind: k, n: n}, nil
 }
 
-// What the decoder allocates where the type is any: an interface per element,
-// and twice a string and an interface per pair; a boxed value each.
+// What the decoder allocates where the type is any: an interface per element
+// and its value; twice a string and an interface per pair, and the value.
 const (
-	anySize  = 16
-	pairSize = 64
-	boxSize  = 24
+	anySize  = 32
+	pairSize = 80
 )
 
 // value reads one value of any kind, at the given depth.
