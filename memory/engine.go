@@ -20,7 +20,7 @@ import (
 // The engine's own expiration only reclaims memory, on a clock that stands
 // still between ticks: the cache checks the exact deadline itself. So a hit
 // reads the time once, not twice. All its maintenance runs on the goroutine of
-// a caller or of the janitor, so it has no goroutine to leak.
+// a writer or of the janitor, so it has no goroutine to leak.
 type engine struct {
 	cache *otter.Cache[string, *entry]
 	clock *tickClock
@@ -28,8 +28,9 @@ type engine struct {
 
 // newEngine returns an engine that holds entries of at most capacity in charge.
 // lost is told about entries that leave by themselves; it must not call the
-// engine.
-func newEngine(capacity int64, lost func(*entry)) (*engine, error) {
+// engine. later runs maintenance on another goroutine, soon; what it has not
+// run yet it need not run twice.
+func newEngine(capacity int64, lost func(*entry), later func(func())) (*engine, error) {
 	clock := &tickClock{}
 	c, err := otter.New(&otter.Options[string, *entry]{
 		MaximumWeight: uint64(capacity),
@@ -47,7 +48,7 @@ func newEngine(capacity int64, lost func(*entry)) (*engine, error) {
 				lost(e.Value)
 			}
 		},
-		Executor: func(f func()) { f() },
+		Executor: later,
 		Clock:    clock,
 	})
 	if err != nil {

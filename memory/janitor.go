@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// janitor is the cache's one goroutine: once a second it reclaims what expired,
-// so that memory is given back, and expirations reported, though nobody calls.
+// janitor is the cache's one goroutine. Once a second it reclaims what expired,
+// so that memory is given back, and expirations reported, though nobody calls;
+// and it does the engine's maintenance that readers ask for.
 type janitor struct {
 	// Immutable.
-	tidy func()
+	work chan func() // one slot: maintenance is the same whoever asks
 	quit chan struct{}
 	done chan struct{}
 
@@ -19,23 +20,35 @@ type janitor struct {
 
 const tidyInterval = time.Second
 
-func startJanitor(tidy func()) *janitor {
-	j := &janitor{tidy: tidy, quit: make(chan struct{}), done: make(chan struct{})}
-	go j.run()
-	return j
+func newJanitor() *janitor {
+	return &janitor{work: make(chan func(), 1), quit: make(chan struct{}), done: make(chan struct{})}
 }
 
-func (j *janitor) run() {
+// start begins to call tidy once a second, and settle after each work.
+func (j *janitor) start(tidy, settle func()) { go j.run(tidy, settle) }
+
+func (j *janitor) run(tidy, settle func()) {
 	defer close(j.done)
 	tick := time.NewTicker(tidyInterval)
 	defer tick.Stop()
 	for {
 		select {
+		case work := <-j.work:
+			work()
+			settle()
 		case <-tick.C:
-			j.tidy()
+			tidy()
 		case <-j.quit:
 			return
 		}
+	}
+}
+
+// ask has the goroutine do the engine's maintenance. It does not wait.
+func (j *janitor) ask(work func()) {
+	select {
+	case j.work <- work:
+	default:
 	}
 }
 

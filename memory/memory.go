@@ -91,11 +91,12 @@ func New(opts *Options) (*Cache, error) {
 	}
 	l := newLimits(o.MaxEntries, o.MaxBytes)
 	c.limits.Store(l)
+	c.janitor = newJanitor()
 	var err error
-	if c.engine, err = newEngine(l.capacity, c.lost); err != nil {
+	if c.engine, err = newEngine(l.capacity, c.lost, c.janitor.ask); err != nil {
 		return nil, err
 	}
-	c.janitor = startJanitor(c.tidy)
+	c.janitor.start(c.tidy, c.settle)
 	return c, nil
 }
 
