@@ -1,0 +1,159 @@
+package distributed
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/distributed/internal/transport"
+)
+
+// SetMany stores the items in one round trip per server node; if one key is
+// given several times, in one more for each of its fills. See cache.Batcher.
+func (c *Cache) SetMany(ctx context.Context, items []cache.Item) error {
+	const op = "set_many"
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	errs := make([]error, len(items))
+	ready := make([]prepared, len(items))
+	for i, item := range items {
+		ready[i], errs[i] = c.prepare(item.Key, item.Value, item.Options)
+	}
+	for i := range items {
+		if errs[i] == nil && ready[i].lease == (cache.Lease{}) {
+			c.coordinator.Invalidate(items[i].Key)
+			defer c.coordinator.Invalidate(items[i].Key)
+		}
+	}
+	winner, rounds := schedule(ready, errs)
+	for _, round := range rounds {
+		c.setRound(ctx, ready, round, errs)
+	}
+	for i := range items {
+		if winner[i] != i {
+			errs[i] = errs[winner[i]] // what it stored would be gone by now
+		}
+	}
+	return c.batchError(op, errs, func(i int) string { return items[i].Key })
+}
+
+// schedule orders the items that are fit to be stored. Of one key's items, an
+// unconditional one makes those before it pointless: they are left out, and
+// winner names the item that took their place. Fills after it remain and go
+// one by one, so every round has distinct keys.
+func schedule(ready []prepared, errs []error) (winner []int, rounds [][]int) {
+	winner = make([]int, len(ready))
+	last := make(map[string]int, len(ready)) // the last unconditional item of a key
+	for i := range ready {
+		winner[i] = i
+		if errs[i] == nil && ready[i].lease == (cache.Lease{}) {
+			last[ready[i].name] = i
+		}
+	}
+	turn := make(map[string]int, len(ready))
+	for i := range ready {
+		if errs[i] != nil {
+			continue
+		}
+		name := ready[i].name
+		if w, ok := last[name]; ok && i < w {
+			winner[i] = w
+			continue
+		}
+		n := turn[name]
+		turn[name] = n + 1
+		if n == len(rounds) {
+			rounds = append(rounds, nil)
+		}
+		rounds[n] = append(rounds[n], i)
+	}
+	return winner, rounds
+}
+
+// setRound stores the items at these indices.
+func (c *Cache) setRound(ctx context.Context, ready []prepared, round []int, errs []error) {
+	b := newBatch(len(round))
+	for _, i := range round {
+		p := &ready[i]
+		if p.plain() {
+			b.add(i, p.name, p.setCmd(ctx))
+		} else {
+			b.add(i, p.name, storeScript.Cmd(ctx, p.name, p.storeArgs()...))
+		}
+	}
+	results := c.send(ctx, b, transport.Write)
+	for j, i := range b.index {
+		err := serverError(results[j])
+		if script, ok := b.cmds[j].(*transport.ScriptCmd); ok && err == nil {
+			err = stored(script.Cmd)
+		}
+		errs[i] = c.noteSet(err)
+	}
+}
+
+// RemoveMany removes the keys in one round trip per server node. See
+// cache.Batcher.
+func (c *Cache) RemoveMany(ctx context.Context, keys []string) error {
+	const op = "remove_many"
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	errs := make([]error, len(keys))
+	b := newBatch(len(keys))
+	for i, key := range keys {
+		if errs[i] = cache.CheckKey(key); errs[i] != nil {
+			continue
+		}
+		c.coordinator.Invalidate(key)
+		defer c.coordinator.Invalidate(key)
+		name := c.name(key)
+		b.add(i, name, redis.NewIntCmd(ctx, "unlink", name))
+	}
+	for j, err := range c.send(ctx, b, transport.Write) {
+		errs[b.index[j]] = serverError(err)
+		if err == nil {
+			c.removes.Add(uint64(b.cmds[j].(*redis.IntCmd).Val()))
+		}
+	}
+	return c.batchError(op, errs, func(i int) string { return keys[i] })
+}
+
+// batchError wraps the errors of a batch; nil if there are none.
+func (c *Cache) batchError(op string, errs []error, key func(int) string) error {
+	bad := false
+	for i, err := range errs {
+		errs[i] = failed(op, key(i), err)
+		bad = bad || err != nil
+	}
+	if !bad {
+		return nil
+	}
+	return &cache.BatchError{Errs: errs}
+}
+
+// batch is the commands of one call on many keys.
+type batch struct {
+	index []int // of the item that the command is for
+	names []string
+	cmds  []redis.Cmder
+}
+
+func newBatch(n int) *batch {
+	return &batch{index: make([]int, 0, n), names: make([]string, 0, n), cmds: make([]redis.Cmder, 0, n)}
+}
+
+func (b *batch) add(i int, name string, cmd redis.Cmder) {
+	b.index = append(b.index, i)
+	b.names = append(b.names, name)
+	b.cmds = append(b.cmds, cmd)
+}
+
+// send runs the commands of b and returns an error for each.
+func (c *Cache) send(ctx context.Context, b *batch, kind transport.Kind) []error {
+	if len(b.cmds) == 0 {
+		return nil
+	}
+	return c.transport.DoMany(ctx, b.names, b.cmds, kind)
+}

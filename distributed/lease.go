@@ -1,0 +1,185 @@
+package distributed
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/distributed/internal/transport"
+	"github.com/larder-go/larder/internal/envelope"
+)
+
+// Lease asks for the right to fill key: one SET NX GET. A damaged entry makes
+// room for the lease, foreign data and a counter do not. See cache.Leaser.
+func (c *Cache) Lease(ctx context.Context, key string, ttl time.Duration) (cache.LeaseReply, error) {
+	const op = "lease"
+	if err := c.beginKey(ctx, op, key); err != nil {
+		return cache.LeaseReply{}, err
+	}
+	ttl, err := leaseTTL(ttl)
+	if err != nil {
+		return cache.LeaseReply{}, failed(op, key, err)
+	}
+	a := c.ask(ctx, key, ttl)
+	err = c.transport.Do(ctx, a.name, a.cmd, transport.Write)
+	if c.lacksLeaseCommand(err) {
+		a.cmd = leaseByText(ctx, a)
+		err = c.transport.Do(ctx, a.name, a.cmd, transport.Write)
+	}
+	reply, err := c.leaseReply(ctx, a, err)
+	return reply, failed(op, key, err)
+}
+
+// LeaseMany is Lease for distinct keys, in one round trip per server node. See
+// cache.Leaser.
+func (c *Cache) LeaseMany(ctx context.Context, keys []string, ttl time.Duration) ([]cache.LeaseReply, error) {
+	const op = "lease_many"
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	ttl, err := leaseTTL(ttl)
+	if err != nil {
+		return nil, failed(op, "", err)
+	}
+	replies := make([]cache.LeaseReply, len(keys))
+	asked := make([]*asking, 0, len(keys))
+	b := newBatch(len(keys))
+	for i, key := range keys {
+		if err := cache.CheckKey(key); err != nil {
+			replies[i].Err = failed(op, key, err)
+			continue
+		}
+		a := c.ask(ctx, key, ttl)
+		asked = append(asked, a)
+		b.add(i, a.name, a.cmd)
+	}
+	errs := c.sendLeases(ctx, b, asked)
+	for j, i := range b.index {
+		reply, err := c.leaseReply(ctx, asked[j], errs[j])
+		reply.Err = failed(op, keys[i], err)
+		replies[i] = reply
+	}
+	return replies, nil
+}
+
+// Release gives an unused lease back, if it still stands: one script. See
+// cache.Leaser.
+func (c *Cache) Release(ctx context.Context, key string, lease cache.Lease) error {
+	const op = "release"
+	if err := c.beginKey(ctx, op, key); err != nil {
+		return err
+	}
+	if lease == (cache.Lease{}) {
+		return nil
+	}
+	_, err := c.eval(ctx, op, key, releaseScript, leaseEntry(c.name(key), lease))
+	return err
+}
+
+func leaseTTL(ttl time.Duration) (time.Duration, error) {
+	if ttl <= 0 { // NoExpiry, too
+		return 0, &cache.OptionError{Option: "ttl", Value: ttl, Reason: "must be positive", Err: cache.ErrInvalidTTL}
+	}
+	_, life, err := cache.EntryOptions{TTL: ttl}.Resolve(cache.EntryOptions{}, time.Time{})
+	return life.TTL, err
+}
+
+// leaseEntry is what a lease is in Redis. It is the same at every call, so that
+// the scripts can compare it as a whole.
+func leaseEntry(name string, token cache.Lease) []byte {
+	h := envelope.Header{Kind: envelope.Lease, ID: envelope.ID(token)}
+	return envelope.Append(make([]byte, 0, envelope.HeaderSize), h, envelope.Digest(name), nil)
+}
+
+// asking is one request for a lease.
+type asking struct {
+	name  string
+	token cache.Lease
+	entry []byte
+	px    string
+	cmd   *redis.Cmd
+}
+
+func (c *Cache) ask(ctx context.Context, key string, ttl time.Duration) *asking {
+	a := &asking{name: c.name(key), token: newLease(), px: millis(ttl)}
+	a.entry = leaseEntry(a.name, a.token)
+	if c.noLeaseCommand.Load() {
+		a.cmd = leaseByText(ctx, a)
+	} else {
+		a.cmd = redis.NewCmd(ctx, "set", a.name, a.entry, "px", a.px, "nx", "get")
+	}
+	return a
+}
+
+// leaseByText is the request for servers before 7.0, where SET knows either NX
+// or GET.
+func leaseByText(ctx context.Context, a *asking) *redis.Cmd {
+	return redis.NewCmd(ctx, "eval", leaseLua, 1, a.name, a.entry, a.px)
+}
+
+// lacksLeaseCommand finds out, and remembers, that the server is before 7.0.
+func (c *Cache) lacksLeaseCommand(err error) bool {
+	if !isReply(err, "ERR syntax error") || c.noLeaseCommand.Load() {
+		return false
+	}
+	c.noLeaseCommand.Store(true)
+	return true
+}
+
+// sendLeases sends b, and again what an old server did not understand.
+func (c *Cache) sendLeases(ctx context.Context, b *batch, asked []*asking) []error {
+	errs := c.send(ctx, b, transport.Write)
+	again := newBatch(0)
+	for j, err := range errs {
+		if isReply(err, "ERR syntax error") {
+			c.noLeaseCommand.Store(true)
+			asked[j].cmd = leaseByText(ctx, asked[j])
+			again.add(j, asked[j].name, asked[j].cmd)
+		}
+	}
+	for k, err := range c.send(ctx, again, transport.Write) {
+		errs[again.index[k]] = err
+	}
+	return errs
+}
+
+// leaseReply tells what the answer to a means.
+func (c *Cache) leaseReply(ctx context.Context, a *asking, err error) (cache.LeaseReply, error) {
+	switch {
+	case errors.Is(err, redis.Nil):
+		return cache.LeaseReply{State: cache.LeaseGranted, Lease: a.token}, nil
+	case isWrongType(err):
+		return cache.LeaseReply{State: cache.LeaseRefused}, nil
+	case err != nil:
+		return cache.LeaseReply{}, serverError(err)
+	}
+	there, err := a.cmd.Text()
+	if err != nil {
+		return cache.LeaseReply{}, serverError(err)
+	}
+	switch e := decode(a.name, []byte(there)); {
+	case e.state == isValue:
+		return cache.LeaseReply{State: cache.LeaseFound}, nil
+	case e.state == isLease:
+		return cache.LeaseReply{State: cache.LeaseBusy, Lease: cache.Lease(e.header.ID)}, nil
+	case e.state == isCounter || errors.Is(e.err, envelope.ErrForeign):
+		return cache.LeaseReply{State: cache.LeaseRefused}, nil
+	}
+	return c.leaseDamaged(ctx, a, there)
+}
+
+// leaseDamaged puts a lease in the place of an entry that is larder's own, but
+// is damaged or of another key, if it still is what was read.
+func (c *Cache) leaseDamaged(ctx context.Context, a *asking, there string) (cache.LeaseReply, error) {
+	cmd, err := c.transport.Eval(ctx, swapScript, a.name, transport.Write, there, a.entry, a.px)
+	if err != nil {
+		return cache.LeaseReply{}, serverError(err)
+	}
+	if n, err := cmd.Int(); err != nil || n == 0 {
+		return cache.LeaseReply{State: cache.LeaseRefused}, err
+	}
+	return cache.LeaseReply{State: cache.LeaseGranted, Lease: a.token}, nil
+}

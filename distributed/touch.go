@@ -1,0 +1,88 @@
+package distributed
+
+import (
+	"context"
+	"encoding/binary"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/envelope"
+)
+
+// Reading a sliding entry restarts its window. The reader does not wait for it:
+// the command is sent in the background, names the version that was read (so a
+// delayed one never prolongs a newer entry), and is left out if this process
+// sent one within the last sixteenth of the window.
+
+// touchShare is the part of a window within which it is restarted once only.
+const touchShare = 16
+
+// touchMemo remembers when this process last restarted which entry. It is of
+// fixed size; entries that share a slot push each other out, which costs a
+// command too many and nothing else.
+type touchMemo struct {
+	epoch time.Time // immutable
+	slots [4096]atomic.Pointer[touched]
+}
+
+type touched struct {
+	id envelope.ID
+	at time.Duration // since epoch
+}
+
+// claim reports whether the caller is to restart the window of the entry with
+// this version, at this time since epoch.
+func (m *touchMemo) claim(id envelope.ID, window, now time.Duration) (slot *atomic.Pointer[touched], mine *touched) {
+	slot = &m.slots[binary.BigEndian.Uint64(id[:])%uint64(len(m.slots))]
+	last := slot.Load()
+	if last != nil && last.id == id && now-last.at < window/touchShare {
+		return nil, nil
+	}
+	mine = &touched{id: id, at: now}
+	if !slot.CompareAndSwap(last, mine) {
+		return nil, nil // another reader of this moment does it
+	}
+	return slot, mine
+}
+
+// touchLater restarts the window of the value that was just read.
+func (c *Cache) touchLater(ctx context.Context, key string, h envelope.Header) {
+	slot, mine := c.touches.claim(h.ID, h.Window, time.Since(c.touches.epoch))
+	if mine == nil {
+		return
+	}
+	name := c.name(key)
+	cmd := touchScript.Cmd(context.Background(), name, touchArgs(name, h.ID[:])...)
+	if !c.transport.Background(name, cmd) {
+		slot.CompareAndSwap(mine, nil) // let the next reader try
+		c.touchDropped(ctx, nil)
+	}
+}
+
+func (c *Cache) touchDropped(ctx context.Context, err error) {
+	c.observe(ctx, cache.Event{Kind: cache.EventTouchDropped, Op: "touch", Err: err})
+}
+
+// valueHead is how every value begins; the flags are 0.
+const valueHead = envelope.Magic + string(rune(envelope.Value)) + "\x00"
+
+var maxMillis = strconv.FormatInt(cache.MaxTTL.Milliseconds(), 10)
+
+func touchArgs(name string, id []byte) []any {
+	digest := binary.BigEndian.AppendUint64(nil, envelope.Digest(name))
+	return []any{valueHead, digest, id, maxMillis}
+}
+
+// Refresh restarts the sliding window of the entry under key, exactly and
+// before it returns: one script, which moves no value. It does nothing for
+// anything but a value with a window. See cache.Cache.
+func (c *Cache) Refresh(ctx context.Context, key string) error {
+	const op = "refresh"
+	if err := c.beginKey(ctx, op, key); err != nil {
+		return err
+	}
+	_, err := c.eval(ctx, op, key, touchScript, touchArgs(c.name(key), nil)...)
+	return err
+}
