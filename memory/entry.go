@@ -23,15 +23,15 @@ const never = math.MaxInt64
 // entry is what the engine stores under a key. Its value and lifetime never
 // change, except for a counter's number; a write stores another entry.
 type entry struct {
-	// Immutable.
-	key      string
+	// Immutable. A hit looks at the first four.
 	kind     kind
-	pinned   bool
+	window   int64 // the sliding window; 0: none
+	absolute int64 // the deadline that a sliding window never passes
 	object   any
 	bytes    []byte
+	key      string
 	weight   int64 // in bytes, as Stats reports it
-	absolute int64 // the deadline that a sliding window never passes
-	window   int64 // the sliding window; 0: none
+	pinned   bool
 
 	number   atomic.Int64 // a counter's; written under the key's lock
 	deadline atomic.Int64 // moved by reads if window > 0, later only
@@ -56,6 +56,14 @@ func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool
 // expired reports whether e is gone at now: at its deadline, not after it.
 func (e *entry) expired(now int64) bool { return now >= e.deadline.Load() }
 
+// causeAt returns why e leaves that something takes away at now.
+func (e *entry) causeAt(now int64, cause Cause) Cause {
+	if e.expired(now) {
+		return CauseExpired
+	}
+	return cause
+}
+
 // reclaimAfter returns when the engine may reclaim e if its deadline is as
 // given. A sliding entry gets slack, so that a read need not tell the engine
 // each time it moves the deadline.
@@ -74,3 +82,14 @@ const (
 	minReclaimSlack = 1_000_000_000
 	maxReclaimSlack = 30_000_000_000
 )
+
+// value returns what e holds, for somebody outside.
+func (e *entry) value() any {
+	switch e.kind {
+	case kindObject:
+		return e.object
+	case kindCounter:
+		return e.number.Load()
+	}
+	return copyOf(e.bytes)
+}

@@ -157,11 +157,7 @@ func (c *Cache) tidy() {
 // lost is told by the engine about an entry that it dropped, under the lock of
 // its key.
 func (c *Cache) lost(e *entry) {
-	cause := CauseCapacity
-	if e.expired(c.now()) {
-		cause = CauseExpired
-	}
-	c.forget(e, cause)
+	c.forget(e, e.causeAt(c.now(), CauseCapacity))
 }
 
 // forget accounts for an entry that leaves the table. The lock of its key is

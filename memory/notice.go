@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -45,40 +44,58 @@ func (n *notices) add(e *entry, cause Cause) {
 	n.mu.Unlock()
 }
 
+func (n *notices) take() (notice, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.queue) == 0 {
+		return notice{}, false
+	}
+	first := n.queue[0]
+	n.queue[0] = notice{}
+	if n.queue = n.queue[1:]; len(n.queue) == 0 {
+		n.queue = nil
+	}
+	n.pending.Store(int64(len(n.queue)))
+	return first, true
+}
+
 // deliver reports what is in the queue. No lock may be held.
 func (n *notices) deliver() {
 	for n.pending.Load() > 0 {
-		if n.reporters.Add(1) > maxReporters {
-			n.reporters.Add(-1)
+		if !n.report() {
 			return
 		}
-		n.report()
-		n.reporters.Add(-1)
 	}
 }
 
-func (n *notices) report() {
-	n.mu.Lock()
-	batch := n.queue
-	n.queue = nil
-	n.pending.Store(0)
-	n.mu.Unlock()
-	for _, notice := range batch {
-		n.observeLeaving(notice.cause)
-		n.call(notice)
+// report reports what is in the queue, and false if enough calls do that. What
+// is added after its last look is not lost: deliver looks again.
+func (n *notices) report() bool {
+	defer n.reporters.Add(-1)
+	if n.reporters.Add(1) > maxReporters {
+		return false
 	}
+	for left, ok := n.take(); ok; left, ok = n.take() {
+		n.observe(left.cause)
+		n.call(left)
+	}
+	return true
 }
 
-func (n *notices) observeLeaving(cause Cause) {
+func (n *notices) observe(cause Cause) {
 	if n.observer == nil {
 		return
 	}
+	e := cache.Event{Layer: layer, Detail: cause.String()}
 	switch cause {
 	case CauseExpired:
-		n.observer.Observe(context.Background(), cache.Event{Kind: cache.EventExpiration, Layer: layer})
+		e.Kind = cache.EventExpiration
 	case CauseCapacity:
-		n.observer.Observe(context.Background(), cache.Event{Kind: cache.EventEviction, Layer: layer, Detail: cause.String()})
+		e.Kind = cache.EventEviction
+	default:
+		return
 	}
+	n.observer.Observe(context.Background(), e)
 }
 
 func (n *notices) call(left notice) {
@@ -90,26 +107,13 @@ func (n *notices) call(left notice) {
 }
 
 // reportPanic keeps a panic of the caller's code from going further. It is for
-// defer.
+// defer. The event names the kind of panic only: its value may hold personal
+// data.
 func reportPanic(observer cache.Observer, op string) {
 	v := recover()
 	if v == nil || observer == nil {
 		return
 	}
-	err, ok := v.(error)
-	if !ok {
-		err = fmt.Errorf("larder: callback panicked with a %T", v)
-	}
-	observer.Observe(context.Background(), cache.Event{Kind: cache.EventCallbackPanic, Layer: layer, Op: op, Err: err})
-}
-
-// value returns what e holds, for somebody outside.
-func (e *entry) value() any {
-	switch e.kind {
-	case kindObject:
-		return e.object
-	case kindCounter:
-		return e.number.Load()
-	}
-	return bytes.Clone(e.bytes)
+	observer.Observe(context.Background(), cache.Event{Kind: cache.EventCallbackPanic, Layer: layer, Op: op,
+		Err: fmt.Errorf("memory: callback panicked with a %T", v)})
 }

@@ -57,7 +57,7 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]cache.Result, err
 			r.Err = opError("get", key, r.Err)
 			continue
 		}
-		e, err := c.find(key, kindBytes)
+		e, err := c.judge(c.engine.find(key), kindBytes)
 		switch {
 		case err != nil:
 			r.Err = opError("get", key, err)
@@ -88,15 +88,22 @@ func (c *Cache) Refresh(ctx context.Context, key string) error {
 
 // read finds the live entry of that kind under key and counts a hit or a miss;
 // a miss is nil. It does not keep key.
+//
+// The usual hit is decided here, without a further call.
 func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, error) {
 	if err := c.check(ctx, key); err != nil {
 		return nil, err
 	}
-	e, err := c.find(key, want)
-	if err != nil {
-		return nil, err
+	e := c.engine.find(key)
+	if e != nil && e.kind == want && e.window == 0 && c.observer == nil && (e.absolute == never || c.now() < e.absolute) {
+		c.counters.hit()
+		return e, nil
 	}
-	if e == nil {
+	e, err := c.judge(e, want)
+	switch {
+	case err != nil:
+		return nil, err
+	case e == nil:
 		c.counters.miss()
 		c.observe(ctx, cache.EventMiss, op, 1)
 		return nil, nil
@@ -106,26 +113,22 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, er
 	return e, nil
 }
 
-// find returns the live entry under key, its sliding window restarted, or nil.
-func (c *Cache) find(key string, want kind) (*entry, error) {
-	e := c.engine.find(key)
-	if e == nil {
+// judge returns e, its sliding window restarted, if it is live and of that kind,
+// and nil if it is gone.
+func (c *Cache) judge(e *entry, want kind) (*entry, error) {
+	switch {
+	case e == nil:
 		return nil, nil
-	}
-	if e.kind != want {
-		if e.expired(c.now()) {
-			c.reclaim(e)
-			return nil, nil
+	case e.kind == want:
+		if c.use(e) {
+			return e, nil
 		}
+	case !e.expired(c.now()):
 		return nil, cache.ErrWrongType
+	default:
+		c.reclaim(e)
 	}
-	if e.absolute == never && e.window == 0 {
-		return e, nil
-	}
-	if !c.use(e) {
-		return nil, nil
-	}
-	return e, nil
+	return nil, nil
 }
 
 // use reports whether e is live, and restarts its sliding window.

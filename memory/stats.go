@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"iter"
 	"sync/atomic"
 	"unsafe"
 
@@ -65,3 +66,17 @@ func (c *Cache) Stats() cache.Stats {
 // Len returns the number of entries, those included that have expired but were
 // not reclaimed yet.
 func (c *Cache) Len() int { return c.engine.len() }
+
+// All returns an iterator over the live entries, in no order, with the values
+// that Eviction describes. Entries stored or removed while it runs may be
+// missed. It does not count as a use of them, and holds no lock while it
+// yields.
+func (c *Cache) All() iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for e := range c.engine.entries {
+			if !e.expired(c.now()) && !yield(e.key, e.value()) {
+				return
+			}
+		}
+	}
+}

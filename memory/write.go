@@ -25,7 +25,7 @@ func (c *Cache) SetObject(ctx context.Context, key string, value any, opts cache
 	if value == nil {
 		return opError("set", key, cache.ErrNilValue)
 	}
-	e, lease, err := c.prepare(key, kindObject, opts)
+	e, now, err := c.prepare(key, kindObject, opts)
 	if err != nil {
 		return opError("set", key, err)
 	}
@@ -38,7 +38,7 @@ func (c *Cache) SetObject(ctx context.Context, key string, value any, opts cache
 	if c.maxValueBytes > 0 && size > int64(c.maxValueBytes) {
 		return opError("set", key, cache.ErrValueTooLarge)
 	}
-	return opError("set", key, c.store(e, lease))
+	return opError("set", key, c.store(e, opts.Lease, now))
 }
 
 // SetMany stores copies of the items' values. See cache.Batcher.
@@ -147,7 +147,7 @@ func (c *Cache) add(fresh *entry, delta int64) (n int64, err error) {
 			return old
 		}
 		if counter == fresh {
-			if err = c.admit(fresh, old); err != nil {
+			if err = c.admit(fresh, old, c.now()); err != nil {
 				return old
 			}
 		}
@@ -173,7 +173,7 @@ func (c *Cache) setBytes(key string, value []byte, opts cache.EntryOptions) erro
 	if c.maxValueBytes > 0 && len(value) > c.maxValueBytes {
 		return cache.ErrValueTooLarge
 	}
-	e, lease, err := c.prepare(key, kindBytes, opts)
+	e, now, err := c.prepare(key, kindBytes, opts)
 	if err != nil {
 		return err
 	}
@@ -184,27 +184,27 @@ func (c *Cache) setBytes(key string, value []byte, opts cache.EntryOptions) erro
 		return cache.ErrValueTooLarge
 	}
 	e.bytes = copyOf(value)
-	return c.store(e, lease)
+	return c.store(e, opts.Lease, now)
 }
 
-// prepare checks opts and returns an entry without a value; its weight is 0 if
-// opts give none.
-func (c *Cache) prepare(key string, kind kind, opts cache.EntryOptions) (*entry, cache.Lease, error) {
+// prepare checks opts and returns an entry without a value, its weight 0 if
+// opts give none, and the time it was made at.
+func (c *Cache) prepare(key string, kind kind, opts cache.EntryOptions) (e *entry, now int64, err error) {
 	t := time.Now()
 	opts, life, err := opts.Resolve(c.defaults, t)
 	if err != nil {
-		return nil, cache.Lease{}, err
+		return nil, 0, err
 	}
-	now := int64(t.Sub(c.base))
+	now = int64(t.Sub(c.base))
 	c.engine.tell(now)
-	e := newEntry(key, kind, now, life, opts.Priority == cache.PriorityPinned)
+	e = newEntry(key, kind, now, life, opts.Priority == cache.PriorityPinned)
 	e.weight = opts.Size
-	return e, opts.Lease, nil
+	return e, now, nil
 }
 
-// store puts e in the table. Without a lease it ends the loads in flight for
-// its key; see cache.Coordinator for why twice.
-func (c *Cache) store(e *entry, lease cache.Lease) error {
+// store puts e, made at now, in the table. Without a lease it ends the loads in
+// flight for its key; see cache.Coordinator for why twice.
+func (c *Cache) store(e *entry, lease cache.Lease, now int64) error {
 	fill := lease != cache.Lease{}
 	if !c.limits.Load().fits(e.weight) {
 		return cache.ErrValueTooLarge
@@ -218,7 +218,7 @@ func (c *Cache) store(e *entry, lease cache.Lease) error {
 			err = cache.ErrLeaseLost
 			return old
 		}
-		if err = c.admit(e, old); err != nil {
+		if err = c.admit(e, old, now); err != nil {
 			return old
 		}
 		if !fill {
@@ -235,7 +235,10 @@ func (c *Cache) store(e *entry, lease cache.Lease) error {
 
 // admit accounts for e, which is about to take the place of old (which may be
 // nil) under the lock of their key, or returns why it cannot.
-func (c *Cache) admit(e, old *entry) error {
+func (c *Cache) admit(e, old *entry, now int64) error {
+	if c.closed.Load() { // again: Close drops what is in the table by now
+		return cache.ErrClosed
+	}
 	l := c.limits.Load()
 	charge := l.charge(e.weight)
 	if e.pinned {
@@ -249,11 +252,7 @@ func (c *Cache) admit(e, old *entry) error {
 	}
 	e.charge.Store(charge)
 	if old != nil {
-		cause := CauseReplaced
-		if old.expired(c.now()) {
-			cause = CauseExpired
-		}
-		c.forget(old, cause)
+		c.forget(old, old.causeAt(now, CauseReplaced))
 	}
 	c.counters.bytes.Add(e.weight)
 	c.counters.used.Add(charge)
@@ -274,11 +273,7 @@ func (c *Cache) take(key string) {
 	c.engine.compute(key, func(old *entry) *entry {
 		c.leases.void(key)
 		if old != nil {
-			cause := CauseRemoved
-			if old.expired(c.now()) {
-				cause = CauseExpired
-			}
-			c.forget(old, cause)
+			c.forget(old, old.causeAt(c.now(), CauseRemoved))
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ package sizeof
 import (
 	"reflect"
 	"strings"
+	"time"
 )
 
 // maxVisits bounds how many values Of looks at. What is left of a slice or a
@@ -32,6 +33,9 @@ func Of(v any) int64 {
 	return int64(r.Type().Size()) + w.beyond(r)
 }
 
+// location is shared by all times, and large.
+var location = reflect.TypeFor[*time.Location]()
+
 type walker struct {
 	left int
 	seen map[visit]bool
@@ -53,7 +57,7 @@ func (w *walker) beyond(v reflect.Value) int64 {
 	case reflect.String:
 		return int64(v.Len())
 	case reflect.Pointer:
-		if v.IsNil() || !w.first(v) {
+		if v.IsNil() || v.Type() == location || !w.first(v) {
 			return 0
 		}
 		return int64(v.Type().Elem().Size()) + w.beyond(v.Elem())
