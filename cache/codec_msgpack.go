@@ -12,8 +12,8 @@ import (
 
 // Msgpack is the default codec: MessagePack as vmihailenco/msgpack writes it,
 // structs as maps by field name, with its struct tags. Nil, empty and zero
-// values come back as they were, times as the same instant (without zone and
-// monotonic clock), and int64 without loss.
+// values come back as they were, times as the same instant in the local zone
+// (without monotonic clock), and int64 without loss.
 //
 // A type that could not come back is refused with ErrUnencodable at every
 // Append: channels, functions, complex numbers, interfaces other than any,
