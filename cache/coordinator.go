@@ -66,9 +66,10 @@ type flight struct {
 
 	// Guarded by the shard's mu.
 	waiters int
+	reading bool          // what it will bring may have been read already
 	void    bool          // abandoned, invalidated or over: nobody may join
 	stale   bool          // invalidated: must not be stored
-	filling chan struct{} // not nil while a guarded fill stores the value
+	filling chan struct{} // made by a guarded fill, which closes it; not changed once void
 
 	// Written before done is closed.
 	value any
@@ -109,9 +110,11 @@ func (c *Coordinator) Invalidate(name string) {
 	for _, bypass := range [...]bool{false, true} {
 		s.mu.Lock()
 		f := s.flights[flightKey{name, bypass}]
-		filling := s.invalidateLocked(f)
+		voided := f != nil && s.invalidateLocked(f)
 		s.mu.Unlock()
-		c.invalidated(f, filling)
+		if voided {
+			c.invalidated(f)
+		}
 	}
 }
 
@@ -121,37 +124,36 @@ func (c *Coordinator) InvalidateAll() {
 		s := &c.shards[i]
 		s.mu.Lock()
 		flights := make([]*flight, 0, len(s.flights))
-		fillings := make([]chan struct{}, 0, len(s.flights))
 		for _, f := range s.flights {
-			flights = append(flights, f)
-			fillings = append(fillings, s.invalidateLocked(f))
+			if s.invalidateLocked(f) {
+				flights = append(flights, f)
+			}
 		}
 		s.mu.Unlock()
-		for i, f := range flights {
-			c.invalidated(f, fillings[i])
+		for _, f := range flights {
+			c.invalidated(f)
 		}
 	}
 }
 
-// invalidateLocked voids f, which may be nil, and returns the guarded fill that
-// must end before the write may go on.
-func (s *flightShard) invalidateLocked(f *flight) (filling chan struct{}) {
-	if f == nil {
-		return nil
+// invalidateLocked voids f and reports whether it did. A flight that has not
+// begun to read will read what is true after the write.
+func (s *flightShard) invalidateLocked(f *flight) bool {
+	if !f.reading {
+		return false
 	}
 	f.stale = true
 	s.dropLocked(f)
-	return f.filling
+	return true
 }
 
-func (c *Coordinator) invalidated(f *flight, filling chan struct{}) {
-	if f == nil {
-		return
-	}
+// invalidated tells the load of a voided flight, and lets a guarded fill end
+// before the write goes on.
+func (c *Coordinator) invalidated(f *flight) {
 	f.load.unwanted(ErrInvalidated)
 	c.observe(f.load.ctx, Event{Kind: EventInvalidation, Layer: "load"})
-	if filling != nil {
-		<-filling
+	if f.filling != nil {
+		<-f.filling
 	}
 }
 

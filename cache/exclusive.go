@@ -163,6 +163,7 @@ func (r *run[V]) do() {
 		err = r.outcome
 		return
 	}
+	r.by.setReading(r.flight, true)
 	err = r.by.measured(r.load.ctx, func() (err error) {
 		r.value, err = r.create(r.load.ctx, &r.entry)
 		return err
@@ -172,39 +173,44 @@ func (r *run[V]) do() {
 // claim asks for the right to fill the key. It reports whether that already
 // decided the flight's outcome, because there is a value by now.
 func (r *run[V]) claim() (decided bool) {
-	ctx, t := r.load.ctx, r.typed
-	if t.leaser != nil {
-		reply, err := t.leaser.Lease(ctx, r.key, t.opts.LoadTimeout)
-		switch {
-		case err != nil || reply.State == LeaseBusy || reply.State == LeaseRefused:
-			r.cached = false
-			return false
-		case reply.State == LeaseGranted:
-			r.lease = reply.Lease
-			return false
-		}
-	}
-	value, at, err := t.lookup(ctx, r.key)
-	switch at {
-	case atValue:
-		r.value, r.cached = value, false
-		return true
-	case atNegative:
-		r.outcome, r.cached = ErrNotFound, false
-		return true
-	case atUndecodable:
-		// The entry stands in the way of a lease. Removing it voids this flight
-		// too; its callers come back and find the key free.
+	t, ctx := r.typed, r.load.ctx
+	for range claimAttempts {
 		if t.leaser != nil {
-			r.outcome, r.cached = ErrInvalidated, false
-			return t.remove(ctx, r.key) == nil
+			reply, err := t.leaser.Lease(ctx, r.key, t.opts.LoadTimeout)
+			if err == nil && reply.State == LeaseGranted {
+				r.lease = reply.Lease
+				return false
+			}
+			if err != nil || reply.State != LeaseFound {
+				break
+			}
 		}
-	case atNothing:
-		// With leases: gone again since the lease was asked for. Do not fill.
-		r.cached = err == nil && t.leaser == nil
+		r.by.setReading(r.flight, true)
+		value, at, err := t.lookup(ctx, r.key)
+		if at == atValue || at == atNegative {
+			r.value, r.cached = value, false
+			if at == atNegative {
+				r.outcome = ErrNotFound
+			}
+			return true
+		}
+		if err == nil && t.leaser == nil {
+			return false
+		}
+		// What was read of the key is forgotten, so its removal does not
+		// concern this flight.
+		r.by.setReading(r.flight, false)
+		if err != nil || at == atUndecodable && t.remove(ctx, r.key) != nil {
+			break
+		}
 	}
+	r.cached = false
 	return false
 }
+
+// claimAttempts is how often a key may change between the steps of a claim
+// before its load gives up filling it.
+const claimAttempts = 3
 
 // deliver stores what the loader brought and gives it to the callers.
 func (r *run[V]) deliver(err error) {

@@ -118,6 +118,16 @@ func (c *Coordinator) drop(f *flight) {
 	s.dropLocked(f)
 }
 
+// setReading notes that the flight begins to read what it will bring, from the
+// cache or the source, or that it has thrown away what it had read. Only
+// between is a write to its key a reason to void it.
+func (c *Coordinator) setReading(f *flight, reading bool) {
+	s := c.shard(f.key.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.reading = reading
+}
+
 // isStale reports whether the flight's key was written since it began.
 func (c *Coordinator) isStale(f *flight) bool {
 	s := c.shard(f.key.name)
@@ -140,12 +150,7 @@ func (c *Coordinator) guardedFill(f *flight, store func()) bool {
 	f.filling = filling
 	s.mu.Unlock()
 
-	defer func() {
-		s.mu.Lock()
-		f.filling = nil
-		s.mu.Unlock()
-		close(filling)
-	}()
+	defer close(filling)
 	store()
 	return true
 }

@@ -52,6 +52,9 @@ func (b *batchRun[K, V]) do() {
 		err = nil
 		return
 	}
+	for i := range b.legs {
+		b.legs[i].by.setReading(b.legs[i].flight, true)
+	}
 	err = b.by.measured(b.shared.ctx, func() (err error) {
 		b.result, err = b.many.load(b.shared.ctx, ids, &b.entry)
 		return err
@@ -85,6 +88,7 @@ func (b *batchRun[K, V]) claim() {
 	keys := make([]string, len(look))
 	for i, l := range look {
 		keys[i] = l.key
+		l.by.setReading(l.flight, true)
 	}
 	for i, a := range t.lookupMany(b.shared.ctx, keys) {
 		b.take(look[i], a)
@@ -93,19 +97,22 @@ func (b *batchRun[K, V]) claim() {
 
 // take is what run.claim does with a look-up, for one leg.
 func (b *batchRun[K, V]) take(l *leg[K, V], a answer[V]) {
-	t := b.many.typed
-	switch a.at {
-	case atValue:
+	t, ctx := b.many.typed, b.shared.ctx
+	switch {
+	case a.at == atValue:
 		l.decided, l.value = true, a.value
-	case atNegative:
+	case a.at == atNegative:
 		l.decided, l.err = true, ErrNotFound
-	case atUndecodable:
-		l.cached = t.leaser == nil
-		if t.leaser != nil && t.remove(b.shared.ctx, l.key) == nil {
-			l.decided, l.err = true, ErrInvalidated
+	case t.leaser == nil:
+		l.cached = a.err == nil
+	case a.at == atUndecodable:
+		l.by.setReading(l.flight, false)
+		if t.remove(ctx, l.key) != nil {
+			return
 		}
-	case atNothing:
-		l.cached = a.err == nil && t.leaser == nil
+		if reply, err := t.leaser.Lease(ctx, l.key, t.opts.LoadTimeout); err == nil && reply.State == LeaseGranted {
+			l.lease, l.cached = reply.Lease, true
+		}
 	}
 }
 

@@ -1,0 +1,147 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"unsafe"
+
+	"github.com/larder-go/larder/keys"
+)
+
+// LoadingOptions configure a Loading. The zero value, and nil, mean the
+// defaults.
+type LoadingOptions[K comparable, V any] struct {
+	TypedOptions[V]
+
+	// AppendKey appends the key of id to dst and returns the longer slice.
+	// Distinct ids need distinct keys. nil: the key of keys.For[V]("ByID"),
+	// as in Product-ByID-42.
+	AppendKey func(dst []byte, id K) []byte
+
+	// LoadMany brings many ids in one call, for GetMany. nil: GetMany loads
+	// them one after the other.
+	LoadMany func(ctx context.Context, ids []K, e *Entry) (map[K]V, error)
+}
+
+// Loading is a cache of values of type V under ids of type K that knows how to
+// load them: GetOrCreateExclusive with a loader that is bound once. It is what
+// a repository uses. Make it once and share it; it is safe for concurrent use.
+type Loading[K comparable, V any] struct {
+	typed   *Typed[V]
+	load    func(context.Context, K, *Entry) (V, error)
+	opts    LoadingOptions[K, V]
+	buffers sync.Pool // of *[]byte, for keys
+}
+
+// NewLoading returns a Loading on c; opts may be nil. What is wrong with the
+// arguments is reported by every later call, as for NewTyped.
+func NewLoading[K comparable, V any](c Cache, load func(context.Context, K, *Entry) (V, error), opts *LoadingOptions[K, V]) *Loading[K, V] {
+	l := &Loading[K, V]{load: load}
+	if opts != nil {
+		l.opts = *opts
+	}
+	l.typed = NewTyped(c, &l.opts.TypedOptions)
+	if load == nil {
+		l.typed.configErr = errors.Join(l.typed.configErr, ErrNilLoader)
+	}
+	if l.opts.AppendKey == nil {
+		var err error
+		if l.opts.AppendKey, err = appendByID[K, V](); err != nil {
+			l.typed.configErr = errors.Join(l.typed.configErr, err)
+		}
+	}
+	l.buffers.New = func() any { return new(make([]byte, 0, 128)) }
+	return l
+}
+
+// appendByID returns the AppendKey that a Loading has by default.
+func appendByID[K comparable, V any]() (appendKey func([]byte, K) []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil { // a type that no key can name
+			appendKey, err = nil, &OptionError{Option: "LoadingOptions.AppendKey", Reason: "is needed for these types", Err: ErrInvalidConfig}
+		}
+	}()
+	byID := keys.For[V]("ByID")
+	var zero K
+	if _, err := keys.TryWith(zero); err != nil {
+		keys.Value(zero)
+		return func(dst []byte, id K) []byte { return byID.Append(dst, keys.Value(id)) }, nil
+	}
+	return func(dst []byte, id K) []byte { return byID.Append(dst, id) }, nil
+}
+
+// Get returns the value of id, loading it if need be: see
+// Typed.GetOrCreateExclusive. A hit on an Objects cache allocates nothing.
+func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
+	if l.typed.configErr != nil {
+		var zero V
+		return zero, l.typed.configErr
+	}
+	if l.typed.objects == nil {
+		return l.get(ctx, l.key(id), id)
+	}
+	// The key lives in a borrowed buffer: GetObject does not keep it. On a miss
+	// it is made anew.
+	buf := l.buffers.Get().(*[]byte)
+	*buf = l.opts.AppendKey((*buf)[:0], id)
+	value, at, err := l.typed.lookup(ctx, unsafe.String(unsafe.SliceData(*buf), len(*buf)))
+	l.buffers.Put(buf)
+	switch {
+	case at == atValue:
+		return value, nil
+	case err != nil: // it may hold the borrowed key
+		return l.get(ctx, l.key(id), id)
+	}
+	return missedWith(ctx, l.typed, l.key(id), id, at, nil, l.load)
+}
+
+func (l *Loading[K, V]) get(ctx context.Context, key string, id K) (V, error) {
+	return GetOrCreateExclusiveWith(ctx, l.typed, key, id, l.load)
+}
+
+// GetMany returns the values of ids that the source has, loading those that are
+// missing with one call of LoadMany: see GetOrCreateMany.
+func (l *Loading[K, V]) GetMany(ctx context.Context, ids []K) (map[K]V, error) {
+	if l.opts.LoadMany != nil {
+		return GetOrCreateMany(ctx, l.typed, ids, l.key, l.opts.LoadMany)
+	}
+	if err := l.typed.ready(ctx); err != nil {
+		return nil, err
+	}
+	rows := make(map[K]V, len(ids))
+	for _, id := range ids {
+		value, err := l.Get(ctx, id)
+		switch {
+		case err == nil:
+			rows[id] = value
+		case !errors.Is(err, ErrNotFound):
+			return rows, err
+		}
+	}
+	return rows, nil
+}
+
+// Set stores the value of id: see Typed.Set.
+func (l *Loading[K, V]) Set(ctx context.Context, id K, value V, opts EntryOptions) error {
+	if l.typed.configErr != nil {
+		return l.typed.configErr
+	}
+	return l.typed.Set(ctx, l.key(id), value, opts)
+}
+
+// Remove deletes what is cached of id: see Typed.Remove.
+func (l *Loading[K, V]) Remove(ctx context.Context, id K) error {
+	if l.typed.configErr != nil {
+		return l.typed.configErr
+	}
+	return l.typed.Remove(ctx, l.key(id))
+}
+
+// Typed returns the view that l reads and writes through.
+func (l *Loading[K, V]) Typed() *Typed[V] { return l.typed }
+
+// Close does what Typed.Close does.
+func (l *Loading[K, V]) Close(ctx context.Context) error { return l.typed.Close(ctx) }
+
+func (l *Loading[K, V]) key(id K) string { return string(l.opts.AppendKey(nil, id)) }
