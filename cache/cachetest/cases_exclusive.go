@@ -1,0 +1,3 @@
+package cachetest
+
+func exclusiveCases() []testCase { return nil }

@@ -1,0 +1,133 @@
+package cachetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/larder-go/larder/cache"
+)
+
+// testCase checks one rule of the contract.
+type testCase struct {
+	name string
+	rule string // the contract's words, printed when the case fails
+	// needs says what the cache must be able to do; nil: nothing special.
+	needs []need
+	// exact cases need virtual time: they check milliseconds or wait for years.
+	exact bool
+	run   func(e *env)
+}
+
+// need is a capability that a case needs.
+type need struct {
+	name string
+	has  func(cache.Cache) bool
+}
+
+func capability[T any](name string) need {
+	return need{name, func(c cache.Cache) bool { _, ok := cache.As[T](c); return ok }}
+}
+
+// The capabilities, as cases name them.
+var (
+	backend     = capability[cache.Backend]("Backend")
+	batcher     = capability[cache.Batcher]("Batcher")
+	counter     = capability[cache.Counter]("Counter")
+	objects     = capability[cache.Objects]("Objects")
+	leaser      = capability[cache.Leaser]("Leaser")
+	appender    = capability[cache.Appender]("Appender")
+	clearer     = capability[cache.Clearer]("Clearer")
+	coordinated = capability[cache.Coordinated]("Coordinated")
+	reporter    = capability[cache.StatsReporter]("StatsReporter")
+)
+
+// cases returns the whole suite, in the order in which it reads best.
+func cases() []testCase {
+	return slices.Concat(
+		basicCases(), valueCases(), keyCases(), contextCases(), optionCases(),
+		expiryCases(), slidingCases(), batchCases(), counterCases(), objectCases(),
+		leaseCases(), leaseVoidCases(), appenderCases(), clearCases(), concurrentCases(),
+		statsCases(), closeCases(), coordinatedCases(), exclusiveCases(),
+	)
+}
+
+// Run tests that the caches which cfg.New returns keep the contract of package
+// cache. Each case is a subtest, named after the rule it checks.
+func Run(t *testing.T, cfg Config) {
+	t.Helper()
+	c := cfg.withDefaults(t)
+	all := cases()
+	for name := range cfg.Skip {
+		if !slices.ContainsFunc(all, func(tc testCase) bool { return tc.name == name }) {
+			t.Errorf("cachetest: Config.Skip names no case: %s", name)
+		}
+	}
+	for _, tc := range all {
+		t.Run(tc.name, func(t *testing.T) {
+			if reason, ok := cfg.Skip[tc.name]; ok {
+				t.Skip(reason)
+			}
+			if c.RealTime != nil && c.RealTime.Parallel {
+				t.Parallel()
+			}
+			if skip := tc.execute(t, c, t); skip != "" {
+				t.Skip(skip)
+			}
+		})
+	}
+}
+
+// execute runs the case and reports to reportTo(TB). It returns why the case
+// does not apply, if so.
+func (tc testCase) execute(t *testing.T, cfg *Config, report reporterTB) (skip string) {
+	if cfg.RealTime == nil {
+		synctest.Test(t, func(t *testing.T) {
+			skip, _ = tc.attempt(t, cfg, report)
+		})
+		return skip
+	}
+	if tc.exact {
+		return "needs virtual time"
+	}
+	const attempts = 5
+	for range attempts {
+		skip, tooSlow := tc.attempt(t, cfg, report)
+		if !tooSlow {
+			return skip
+		}
+	}
+	report.Errorf("the machine is too slow for units of %v: no attempt of %d came in time", cfg.RealTime.Unit, attempts)
+	return ""
+}
+
+// reporterTB is where cases report failures: a test, or a recorder when the
+// suite itself is tested.
+type reporterTB interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
+// attempt runs the case once on a cache of its own. tooSlow means that time ran
+// away and nothing can be concluded.
+func (tc testCase) attempt(tb testing.TB, cfg *Config, report reporterTB) (skip string, tooSlow bool) {
+	c := cfg.New(tb)
+	for _, n := range tc.needs {
+		if !n.has(c) {
+			return fmt.Sprintf("the cache has no %s", n.name), false
+		}
+	}
+	e := &env{tb: tb, report: report, cfg: cfg, rule: tc.rule, c: c, ctx: tb.Context()}
+	defer func() {
+		switch p := recover(); p {
+		case nil, stopCase:
+		case tooSlowForCase:
+			tooSlow = true
+		default:
+			panic(p)
+		}
+	}()
+	tc.run(e)
+	return "", false
+}
