@@ -32,7 +32,7 @@ type leaseShard struct {
 
 	mu     sync.Mutex
 	leases map[string]leaseRecord
-	next   int64 // no lease runs out before
+	first  int64 // no lease runs out before
 
 	_ [64]byte // keeps neighbours off this cache line
 }
@@ -46,7 +46,7 @@ func newLeases() *leases {
 	l := &leases{seed: maphash.MakeSeed()}
 	for i := range l.shards {
 		l.shards[i].leases = make(map[string]leaseRecord)
-		l.shards[i].next = never
+		l.shards[i].first = never
 	}
 	return l
 }
@@ -71,7 +71,7 @@ func (l *leases) grant(key string, now, deadline int64) cache.LeaseReply {
 	}
 	lease := newLease()
 	s.leases[key] = leaseRecord{lease, deadline}
-	s.next = min(s.next, deadline)
+	s.first = min(s.first, deadline)
 	s.held.Store(int64(len(s.leases)))
 	return cache.LeaseReply{State: cache.LeaseGranted, Lease: lease}
 }
@@ -115,7 +115,7 @@ func (l *leases) voidAll() {
 		s := &l.shards[i]
 		s.mu.Lock()
 		clear(s.leases)
-		s.next = never
+		s.first = never
 		s.held.Store(0)
 		s.mu.Unlock()
 	}
@@ -134,21 +134,35 @@ func (l *leases) sweep(now int64) {
 	}
 }
 
+// next returns a time before which no lease runs out.
+func (l *leases) next() int64 {
+	next := int64(never)
+	for i := range l.shards {
+		s := &l.shards[i]
+		if s.held.Load() > 0 {
+			s.mu.Lock()
+			next = min(next, s.first)
+			s.mu.Unlock()
+		}
+	}
+	return next
+}
+
 func (s *leaseShard) deleteLocked(key string) {
 	delete(s.leases, key)
 	s.held.Store(int64(len(s.leases)))
 }
 
 func (s *leaseShard) sweepLocked(now int64) {
-	if now < s.next {
+	if now < s.first {
 		return
 	}
-	s.next = never
+	s.first = never
 	for key, r := range s.leases {
 		if now >= r.deadline {
 			delete(s.leases, key)
 		} else {
-			s.next = min(s.next, r.deadline)
+			s.first = min(s.first, r.deadline)
 		}
 	}
 	s.held.Store(int64(len(s.leases)))

@@ -57,7 +57,9 @@ func (c *Cache) lease(key string, ttl time.Duration) (reply cache.LeaseReply) {
 			reply.State = cache.LeaseFound
 			return old
 		}
-		reply = c.leases.grant(key, now, now+int64(min(ttl, cache.MaxTTL)))
+		deadline := now + int64(min(ttl, cache.MaxTTL))
+		reply = c.leases.grant(key, now, deadline)
+		c.janitor.expect(deadline)
 		return old
 	})
 	return reply

@@ -91,12 +91,12 @@ func New(opts *Options) (*Cache, error) {
 	}
 	l := newLimits(o.MaxEntries, o.MaxBytes)
 	c.limits.Store(l)
-	c.janitor = newJanitor()
+	c.janitor = newJanitor(c)
 	var err error
 	if c.engine, err = newEngine(l.capacity, c.lost, c.janitor.ask); err != nil {
 		return nil, err
 	}
-	c.janitor.start(c.tidy, c.settle)
+	go c.janitor.run()
 	return c, nil
 }
 
@@ -145,13 +145,25 @@ func (c *Cache) checkContext(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// tidy is the janitor's work.
-func (c *Cache) tidy() {
+// tidy reclaims what is past its time, and returns how much that was.
+func (c *Cache) tidy() (expired uint64) {
+	before := c.counters.expirations.Load()
 	now := c.now()
 	c.engine.tell(now)
 	c.engine.maintain()
+	expired = c.counters.expirations.Load() - before
 	c.leases.sweep(now)
 	c.settle()
+	return expired
+}
+
+// nextReclaim returns when the next entry or lease can be reclaimed.
+func (c *Cache) nextReclaim() int64 {
+	next := c.leases.next()
+	for e := range c.engine.entries {
+		next = min(next, e.reclaim.Load())
+	}
+	return next
 }
 
 // lost is told by the engine about an entry that it dropped, under the lock of

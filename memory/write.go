@@ -156,6 +156,7 @@ func (c *Cache) add(fresh *entry, delta int64) (n int64, err error) {
 		n = sum
 		return counter
 	})
+	c.janitor.expect(fresh.reclaim.Load())
 	return n, err
 }
 
@@ -229,6 +230,7 @@ func (c *Cache) store(e *entry, lease cache.Lease, now int64) error {
 	if !fill {
 		c.coordinator.Invalidate(e.key)
 	}
+	c.janitor.expect(e.reclaim.Load())
 	c.settle()
 	return err
 }
