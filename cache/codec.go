@@ -7,8 +7,8 @@ import (
 
 // Codec turns values into bytes and back.
 //
-// A codec is safe for concurrent use. Package cache calls it from many
-// goroutines, and treats a panic in one as the caller's own.
+// A codec is called by many goroutines at once. Those of this package turn a
+// panic in the code of V, such as a MarshalJSON, into an error.
 type Codec[V any] interface {
 	// ID names the format, as in "msgpack". It is part of what identifies an
 	// entry's schema: two codecs with one ID must read each other's bytes.

@@ -158,6 +158,16 @@ func TestCodecsRefuseCycles(t *testing.T) {
 	testBothRefuse(t, "tangle", tangle)
 }
 
+// A value without a cycle can still be endless for an encoder, which follows
+// every path.
+func TestMsgpackRefusesValuesOfTooManyPaths(t *testing.T) {
+	v := &codecNode{}
+	for range 40 {
+		v = &codecNode{Left: v, Right: v}
+	}
+	testRefused(t, cache.Msgpack[*codecNode], "2^40 paths", v)
+}
+
 func chain(n int) *linked {
 	var l *linked
 	for range n {

@@ -20,7 +20,8 @@ import (
 // structs with fields of which none is encoded, two fields of one name, embedded
 // pointers not tagged noinline, pointers and interfaces in map keys, and types
 // that encode but do not decode themselves. So are values that are cyclic, nest
-// deeper than 64, or have a pointer to a nil pointer, slice or map. Unexported
+// deeper than 64, have a pointer to a nil pointer, slice or map, or, if they can
+// be recursive or hold an any, more than four million elements. Unexported
 // fields are not stored. A type's own EncodeMsgpack must write exactly one
 // value.
 //

@@ -36,7 +36,7 @@ func (d *dynamics) node(t reflect.Type) (*node, error) {
 // map[string]any, and a typed nil in it as nil.
 //
 // v must be of the shape's type. Check looks only at the parts of v where that
-// can be, and fails after MaxDepth levels or some millions of elements.
+// can be, and fails after MaxDepth levels or four million elements.
 func (s *Shape) Check(v reflect.Value) error {
 	c := checker{any: &s.dynamics}
 	return c.node(s.root, v, 0, 0)
@@ -49,7 +49,7 @@ type checker struct {
 
 const (
 	maxHops     = 4 * MaxDepth // pointers and interfaces followed as well
-	maxElements = 1 << 24
+	maxElements = 1 << 22
 )
 
 func (c *checker) node(n *node, v reflect.Value, depth, hops int) error {

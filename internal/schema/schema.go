@@ -19,14 +19,14 @@ import (
 // and have the same short names, whatever package they are in: two services with
 // a copy of one struct share entries. It differs if a name, a field's type or
 // tag, or the codec differs; the order of fields counts only where structs are
-// encoded as arrays. A type that encodes itself counts by its full name only:
-// who changes its encoding must rename it.
+// encoded as arrays. A type that encodes itself, by an interface that the codec
+// knows, counts by its full name only: who changes its encoding must rename it.
 //
 // It costs a walk over the type by reflection, some microseconds, and is meant
 // to be called once per type. Unequal types collide with a
 // chance of 2^-64; it is no defence against someone who wants a collision.
 func ID(codecID string, t reflect.Type) uint64 {
-	w := writer{seen: make(map[reflect.Type]int)}
+	w := writer{own: ownCode(codecID), seen: make(map[reflect.Type]int)}
 	w.text("larder schema 1")
 	w.text(codecID)
 	w.typ(t)
@@ -37,6 +37,7 @@ func ID(codecID string, t reflect.Type) uint64 {
 
 // writer spells a type out, so that unlike types have unlike texts.
 type writer struct {
+	own  []reflect.Type // the interfaces by which types encode themselves
 	out  strings.Builder
 	seen map[reflect.Type]int // the named types so far, by when they came
 }
@@ -53,7 +54,7 @@ func (w *writer) typ(t reflect.Type) {
 		w.text("nil")
 		return
 	}
-	if encodesItself(t) {
+	if w.encodesItself(t) {
 		w.text("self")
 		if t.Name() == "" {
 			w.text(t.String()) // a struct that embeds such a type
@@ -113,23 +114,37 @@ func shortName(t reflect.Type) string {
 	return out.String()
 }
 
-var selfEncoders = []reflect.Type{
-	reflect.TypeFor[msgpack.CustomEncoder](),
-	reflect.TypeFor[msgpack.Marshaler](),
-	reflect.TypeFor[encoding.BinaryMarshaler](),
-	reflect.TypeFor[encoding.TextMarshaler](),
-	reflect.TypeFor[json.Marshaler](),
+// ownCode returns the interfaces that the codec looks for in a type. Of a codec
+// that it does not know it expects all of them.
+func ownCode(codecID string) []reflect.Type {
+	msgpackCode := []reflect.Type{
+		reflect.TypeFor[encoding.TextMarshaler](),
+		reflect.TypeFor[encoding.BinaryMarshaler](),
+		reflect.TypeFor[msgpack.CustomEncoder](),
+		reflect.TypeFor[msgpack.Marshaler](),
+	}
+	jsonCode := []reflect.Type{
+		reflect.TypeFor[encoding.TextMarshaler](),
+		reflect.TypeFor[json.Marshaler](),
+	}
+	switch codecID {
+	case "msgpack":
+		return msgpackCode
+	case "json":
+		return jsonCode
+	}
+	return append(msgpackCode, jsonCode...)
 }
 
-func encodesItself(t reflect.Type) bool {
+func (w *writer) encodesItself(t reflect.Type) bool {
 	if t == reflect.TypeFor[time.Time]() {
 		return true
 	}
 	if t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer {
 		return false
 	}
-	for _, e := range selfEncoders {
-		if t.Implements(e) || reflect.PointerTo(t).Implements(e) {
+	for _, own := range w.own {
+		if reflect.PointerTo(t).Implements(own) {
 			return true
 		}
 	}

@@ -163,6 +163,26 @@ type instant time.Time
 
 func (instant) MarshalText() ([]byte, error) { return nil, nil }
 
+type ownJSON struct{}
+
+func (ownJSON) MarshalJSON() ([]byte, error) { return nil, nil }
+
+func ownJSONInt() reflect.Type {
+	type own struct {
+		ownJSON
+		A int
+	}
+	return reflect.TypeFor[own]()
+}
+
+func ownJSONString() reflect.Type {
+	type own struct {
+		ownJSON
+		A string
+	}
+	return reflect.TypeFor[own]()
+}
+
 func TestIDIsTheSame(t *testing.T) {
 	tests := []struct {
 		name string
@@ -207,6 +227,16 @@ func TestIDDiffers(t *testing.T) {
 			}
 			seen[id] = typ
 		}
+	}
+}
+
+func TestIDLooksIntoTypesWhoseCodeIsForAnotherCodec(t *testing.T) {
+	a, b := ownJSONInt(), ownJSONString()
+	if schema.ID("msgpack", a) == schema.ID("msgpack", b) {
+		t.Error("msgpack: got one number for structs of unlike fields, want two")
+	}
+	if schema.ID("json", a) != schema.ID("json", b) {
+		t.Error("JSON: got two numbers for one name that encodes itself, want one")
 	}
 }
 
