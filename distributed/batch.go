@@ -21,22 +21,24 @@ func (c *Cache) SetMany(ctx context.Context, items []cache.Item) error {
 	for i, item := range items {
 		ready[i], errs[i] = c.prepare(item.Key, item.Value, item.Options)
 	}
+	var written []string
 	for i := range items {
 		if errs[i] == nil && ready[i].lease == (cache.Lease{}) {
-			c.coordinator.Invalidate(items[i].Key)
-			defer c.coordinator.Invalidate(items[i].Key)
+			written = append(written, items[i].Key)
 		}
 	}
+	c.invalidate(written)
 	winner, rounds := schedule(ready, errs)
 	for _, round := range rounds {
 		c.setRound(ctx, ready, round, errs)
 	}
+	c.invalidate(written)
 	for i := range items {
 		if winner[i] != i {
 			errs[i] = errs[winner[i]] // what it stored would be gone by now
 		}
 	}
-	return c.batchError(op, errs, func(i int) string { return items[i].Key })
+	return batchError(op, errs, func(i int) string { return items[i].Key })
 }
 
 // schedule orders the items that are fit to be stored. Of one key's items, an
@@ -102,26 +104,35 @@ func (c *Cache) RemoveMany(ctx context.Context, keys []string) error {
 	}
 	errs := make([]error, len(keys))
 	b := newBatch(len(keys))
+	written := make([]string, 0, len(keys))
 	for i, key := range keys {
-		if errs[i] = cache.CheckKey(key); errs[i] != nil {
-			continue
+		if errs[i] = cache.CheckKey(key); errs[i] == nil {
+			name := c.name(key)
+			b.add(i, name, redis.NewIntCmd(ctx, "unlink", name))
+			written = append(written, key)
 		}
-		c.coordinator.Invalidate(key)
-		defer c.coordinator.Invalidate(key)
-		name := c.name(key)
-		b.add(i, name, redis.NewIntCmd(ctx, "unlink", name))
 	}
+	c.invalidate(written)
+	defer c.invalidate(written)
 	for j, err := range c.send(ctx, b, transport.Write) {
 		errs[b.index[j]] = serverError(err)
 		if err == nil {
 			c.removes.Add(uint64(b.cmds[j].(*redis.IntCmd).Val()))
 		}
 	}
-	return c.batchError(op, errs, func(i int) string { return keys[i] })
+	return batchError(op, errs, func(i int) string { return keys[i] })
+}
+
+// invalidate voids the loads in flight for keys that are about to be written,
+// or were written just now.
+func (c *Cache) invalidate(keys []string) {
+	for _, key := range keys {
+		c.coordinator.Invalidate(key)
+	}
 }
 
 // batchError wraps the errors of a batch; nil if there are none.
-func (c *Cache) batchError(op string, errs []error, key func(int) string) error {
+func batchError(op string, errs []error, key func(int) string) error {
 	bad := false
 	for i, err := range errs {
 		errs[i] = failed(op, key(i), err)

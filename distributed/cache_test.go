@@ -2,90 +2,168 @@ package distributed_test
 
 import (
 	"bytes"
-	"fmt"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
+	"github.com/larder-go/larder/internal/envelope"
+	"github.com/larder-go/larder/internal/redistest"
 )
 
-func TestKeysAreByteForByte(t *testing.T) {
-	eachServer(t, func(t *testing.T, client redis.UniversalClient) {
-		c := open(t, client, distributed.Options{Prefix: "master"})
-		for _, key := range []string{
-			"DistributedCacheKey", "a b", "\x00", "\r\n", "*?[]", "{tag}", "{}{a}", "{", "}", "\xff\xfe", ":", "../x", "e\u0301", "\u00e9",
-		} {
-			must(t, c.Set(t.Context(), key, []byte(key), forever))
-			if n := client.Exists(t.Context(), "master"+key).Val(); n != 1 {
-				t.Errorf("%q: a bare client does not see prefix + key", key)
-			}
-			wantValue(t, c, key, key)
+func testKeysAreByteForByte(t *testing.T, s server) {
+	c := open(t, s.client, distributed.Options{Prefix: "master"})
+	for _, key := range []string{
+		"DistributedCacheKey", "a b", "\x00", "\r\n", "*?[]", "{tag}", "{}{a}", "{", "}", "\xff\xfe", ":", "../x", "e\u0301", "\u00e9",
+	} {
+		must(t, c.Set(t.Context(), key, []byte(key), forever))
+		if n := s.client.Exists(t.Context(), "master"+key).Val(); n != 1 {
+			t.Errorf("%q: a bare client does not see prefix + key", key)
 		}
-	})
+	}
+	for _, key := range []string{"DistributedCacheKey", "{tag}", "e\u0301", "\u00e9", "\x00"} {
+		wantValue(t, c, key, key)
+	}
 }
 
-func TestSetGetRemove(t *testing.T) {
-	eachServer(t, func(t *testing.T, client redis.UniversalClient) {
-		c := open(t, client, distributed.Options{})
-		wantMiss(t, c, "k")
-		for _, value := range [][]byte{{}, {0}, []byte("42"), []byte("hello"), bytes.Repeat([]byte("x"), 1<<20)} {
-			must(t, c.Set(t.Context(), "k", value, cache.EntryOptions{}))
-			wantValue(t, c, "k", string(value))
-			got, found, err := c.AppendTo(t.Context(), []byte("before "), "k")
-			if err != nil || !found || string(got) != "before "+string(value) {
-				t.Fatalf("AppendTo: got %d bytes, %v, %v", len(got), found, err)
-			}
+func testSetGetRemove(t *testing.T, s server) {
+	wantMiss(t, s, "k")
+	for _, value := range [][]byte{{}, {0}, []byte("42"), []byte("hello"), bytes.Repeat([]byte("x"), 1<<20)} {
+		must(t, s.Set(t.Context(), "k", value, cache.EntryOptions{}))
+		wantValue(t, s, "k", string(value))
+		got, found, err := s.AppendTo(t.Context(), []byte("before "), "k")
+		if err != nil || !found || string(got) != "before "+string(value) {
+			t.Fatalf("AppendTo: got %d bytes, %v, %v", len(got), found, err)
 		}
-		must(t, c.Remove(t.Context(), "k"))
-		wantMiss(t, c, "k")
-		must(t, c.Remove(t.Context(), "k"))
-		must(t, c.Refresh(t.Context(), "k"))
-	})
+	}
+	must(t, s.Remove(t.Context(), "k"))
+	wantMiss(t, s, "k")
+	if n := s.client.Exists(t.Context(), s.prefix+"k").Val(); n != 0 {
+		t.Error("the key is still there after Remove")
+	}
+	must(t, s.Remove(t.Context(), "k"))
+	must(t, s.Refresh(t.Context(), "k"))
+	got, found, err := s.AppendTo(t.Context(), []byte("before"), "k")
+	if err != nil || found || string(got) != "before" {
+		t.Errorf("AppendTo of nothing: got %q, %v, %v, want the buffer as it was", got, found, err)
+	}
 }
 
-func TestCounter(t *testing.T) {
-	eachServer(t, func(t *testing.T, client redis.UniversalClient) {
-		c := open(t, client, distributed.Options{})
-		for _, step := range []struct{ delta, want int64 }{{0, 0}, {5, 5}, {-7, -2}, {1<<62 + 3, 1<<62 + 1}, {1, 1<<62 + 2}} {
-			n, err := c.Increment(t.Context(), "n", step.delta, cache.EntryOptions{TTL: time.Minute})
-			if err != nil || n != step.want {
-				t.Fatalf("Increment(%d): got %d, %v, want %d", step.delta, n, err, step.want)
-			}
-		}
-		if n, found, err := c.Count(t.Context(), "n"); err != nil || !found || n != 1<<62+2 {
-			t.Fatalf("Count: got %d, %v, %v", n, found, err)
-		}
-		_, err := c.Increment(t.Context(), "n", 1<<62, cache.EntryOptions{})
-		wantErr(t, err, cache.ErrOverflow)
-		if got := client.Get(t.Context(), "n").Val(); got != fmt.Sprint(1<<62+2) {
-			t.Errorf("after the overflow a bare client sees %s", got)
-		}
-		_, _, err = c.Get(t.Context(), "n")
-		wantErr(t, err, cache.ErrWrongType)
-	})
+func testSetReplacesAnything(t *testing.T, s server) {
+	ctx := t.Context()
+	name := s.prefix + "k"
+	for what, prepare := range map[string]func() error{
+		"text":    func() error { return s.client.Set(ctx, name, "text", 0).Err() },
+		"counter": func() error { return s.client.Incr(ctx, name).Err() },
+		"list":    func() error { return s.client.RPush(ctx, name, "x").Err() },
+		"hash":    func() error { return s.client.HSet(ctx, name, "data", "x").Err() },
+	} {
+		must(t, s.client.Del(ctx, name).Err())
+		must(t, prepare())
+		must(t, s.Set(ctx, "k", []byte(what), cache.EntryOptions{}))
+		wantValue(t, s, "k", what)
+	}
 }
 
-func TestLease(t *testing.T) {
-	eachServer(t, func(t *testing.T, client redis.UniversalClient) {
-		c := open(t, client, distributed.Options{})
-		mine, err := c.Lease(t.Context(), "k", time.Minute)
-		if err != nil || mine.State != cache.LeaseGranted {
-			t.Fatalf("got %+v, %v, want granted", mine, err)
+func TestTwoCachesOfOnePrefixShareEntries(t *testing.T) {
+	m := redistest.Mini(t)
+	a := open(t, miniClient(t, m), distributed.Options{Prefix: "p:"})
+	b := open(t, miniClient(t, m), distributed.Options{Prefix: "p:"})
+	other := open(t, miniClient(t, m), distributed.Options{Prefix: "q:"})
+	must(t, a.Set(t.Context(), "k", []byte("v"), cache.EntryOptions{}))
+	wantValue(t, b, "k", "v")
+	wantMiss(t, other, "k")
+}
+
+// An entry belongs to its full Redis key: a copy under another prefix is not
+// one of that cache.
+func TestEntriesDoNotMoveBetweenKeys(t *testing.T) {
+	c, m, client := onMini(t)
+	must(t, c.Set(t.Context(), "a", []byte("a's"), forever))
+	must(t, c.Set(t.Context(), "b", []byte("b's"), forever))
+	raw, err := m.Get("p:a")
+	must(t, err)
+	must(t, m.Set("p:b", raw))
+	must(t, m.Set("q:a", raw))
+	wantMiss(t, c, "b")
+	wantMiss(t, open(t, client, distributed.Options{Prefix: "q:"}), "a")
+	wantValue(t, c, "a", "a's")
+	if got := c.Stats().Undecodable; got != 1 {
+		t.Errorf("got %d undecodable, want 1", got)
+	}
+}
+
+func TestVersionsAreUnique(t *testing.T) {
+	c, m, _ := onMini(t)
+	seen := make(map[envelope.ID]bool)
+	for range 1000 {
+		must(t, c.Set(t.Context(), "k", []byte("v"), forever))
+		raw, err := m.Get("p:k")
+		must(t, err)
+		h, _, err := envelope.Decode([]byte(raw), envelope.Digest("p:k"))
+		must(t, err)
+		if seen[h.ID] {
+			t.Fatal("got a version twice")
 		}
-		wantMiss(t, c, "k")
-		other, err := c.Lease(t.Context(), "k", time.Minute)
-		if err != nil || other.State != cache.LeaseBusy || other.Lease != mine.Lease {
-			t.Fatalf("got %+v, %v, want busy with the first lease", other, err)
+		seen[h.ID] = true
+	}
+}
+
+func TestValuesAreIsolated(t *testing.T) {
+	c, _, _ := onMini(t)
+	value := []byte("value")
+	must(t, c.Set(t.Context(), "k", value, forever))
+	copy(value, "XXXXX")
+	for range 2 {
+		got, _, err := c.Get(t.Context(), "k")
+		must(t, err)
+		if string(got) != "value" {
+			t.Fatalf("got %q, want what was stored", got)
 		}
-		must(t, c.Set(t.Context(), "k", []byte("v"), cache.EntryOptions{Lease: mine.Lease}))
-		wantValue(t, c, "k", "v")
-		wantErr(t, c.Set(t.Context(), "k", []byte("w"), cache.EntryOptions{Lease: mine.Lease}), cache.ErrLeaseLost)
-		found, err := c.Lease(t.Context(), "k", time.Minute)
-		if err != nil || found.State != cache.LeaseFound {
-			t.Fatalf("got %+v, %v, want found", found, err)
-		}
-	})
+		copy(append(got, "more"...), "XXXXXXXXX")
+		copy(got, "XXXXX")
+	}
+}
+
+func TestStats(t *testing.T) {
+	c, m, _ := onMini(t)
+	ctx := t.Context()
+	must(t, c.Set(ctx, "k", []byte("v"), forever))
+	must(t, c.SetMany(ctx, []cache.Item{{Key: "a", Value: []byte("a")}, {Key: "b", Value: []byte("b")}}))
+	wantValue(t, c, "k", "v")
+	wantMiss(t, c, "absent")
+	_, err := c.GetMany(ctx, []string{"a", "b", "absent"})
+	must(t, err)
+	must(t, m.Set("p:foreign", "text"))
+	wantMiss(t, c, "foreign")
+	must(t, c.Remove(ctx, "k"))
+	must(t, c.RemoveMany(ctx, []string{"a", "absent"}))
+	want := cache.Stats{Hits: 3, Misses: 3, Sets: 3, Removes: 2, Undecodable: 1}
+	if got := c.Stats(); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestMaxValueBytes(t *testing.T) {
+	m := redistest.Mini(t)
+	c := open(t, miniClient(t, m), distributed.Options{MaxValueBytes: 10})
+	must(t, c.Set(t.Context(), "k", make([]byte, 10), cache.EntryOptions{}))
+	wantErr(t, c.Set(t.Context(), "k", make([]byte, 11), cache.EntryOptions{}), cache.ErrValueTooLarge)
+	wantValue(t, c, "k", string(make([]byte, 10)))
+	c = open(t, miniClient(t, m), distributed.Options{})
+	wantErr(t, c.Set(t.Context(), "k", make([]byte, 1<<20+1), cache.EntryOptions{}), cache.ErrValueTooLarge)
+}
+
+func TestDefaults(t *testing.T) {
+	m := redistest.Mini(t)
+	c := open(t, miniClient(t, m), distributed.Options{Defaults: cache.EntryOptions{TTL: time.Minute}})
+	must(t, c.Set(t.Context(), "k", []byte("v"), cache.EntryOptions{}))
+	if got := m.TTL("k"); got <= 0 || got > time.Minute {
+		t.Errorf("got a TTL of %v, want the default's minute", got)
+	}
+	c = open(t, miniClient(t, m), distributed.Options{})
+	must(t, c.Set(t.Context(), "k", []byte("v"), cache.EntryOptions{}))
+	if got := m.TTL("k"); got <= time.Minute || got > cache.DefaultTTL {
+		t.Errorf("got a TTL of %v, want %v", got, cache.DefaultTTL)
+	}
 }

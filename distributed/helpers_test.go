@@ -17,6 +17,8 @@ import (
 // patient is a budget that a busy test machine keeps.
 const patient = 10 * time.Second
 
+var forever = cache.EntryOptions{TTL: cache.NoExpiry}
+
 // open returns a cache on client that is closed when the test ends.
 func open(tb testing.TB, client redis.UniversalClient, opts distributed.Options) *distributed.Cache {
 	tb.Helper()
@@ -35,29 +37,82 @@ func open(tb testing.TB, client redis.UniversalClient, opts distributed.Options)
 	return c
 }
 
-// mini returns a cache with the prefix "p:" on an empty miniredis, and a bare
-// client of the same.
-func mini(tb testing.TB) (*distributed.Cache, *miniredis.Miniredis, *redis.Client) {
+// onMini returns a cache with the prefix "p:" on an empty miniredis, and a bare
+// client of the same. It may be called in a synctest bubble.
+func onMini(tb testing.TB) (*distributed.Cache, *miniredis.Miniredis, *redis.Client) {
 	tb.Helper()
 	m := redistest.Mini(tb)
-	client := redistest.MiniClient(tb, m)
+	client := miniClient(tb, m)
 	return open(tb, client, distributed.Options{Prefix: "p:"}), m, client
 }
 
-// eachServer runs test on miniredis, and on a real server and a Cluster where
-// there is redis-server. The bare client sees the same keys.
-func eachServer(t *testing.T, test func(t *testing.T, client redis.UniversalClient)) {
-	t.Run("miniredis", func(t *testing.T) {
-		test(t, redistest.MiniClient(t, redistest.Mini(t)))
-	})
-	t.Run("redis", func(t *testing.T) {
-		test(t, redistest.Server(t).Client())
-	})
-	t.Run("cluster", func(t *testing.T) {
+// server is what a test runs on: a cache and a bare client that sees the same
+// keys, after prefix.
+type server struct {
+	*distributed.Cache
+	client redis.UniversalClient
+	prefix string
+}
+
+// raw writes bytes that no cache wrote.
+func (s server) raw(tb testing.TB, key, value string) {
+	tb.Helper()
+	must(tb, s.client.Set(tb.Context(), s.prefix+key, value, 0).Err())
+}
+
+// stored returns the bytes under key.
+func (s server) stored(tb testing.TB, key string) string {
+	tb.Helper()
+	value, err := s.client.Get(tb.Context(), s.prefix+key).Result()
+	must(tb, err)
+	return value
+}
+
+// TestOnEveryServer runs what depends on the server on miniredis, and on a real
+// server and a Cluster where there is redis-server.
+func TestOnEveryServer(t *testing.T) {
+	tests := []struct {
+		name string
+		run  func(t *testing.T, s server)
+	}{
+		{"KeysAreByteForByte", testKeysAreByteForByte},
+		{"SetGetRemove", testSetGetRemove},
+		{"SetReplacesAnything", testSetReplacesAnything},
+		{"NoExpiryRemovesAnOlderTTL", testNoExpiryRemovesAnOlderTTL},
+		{"TTLReachesTheServer", testTTLReachesTheServer},
+		{"StampedDeadline", testStampedDeadline},
+		{"RefreshMovesTheTTL", testRefreshMovesTheTTL},
+		{"ReadMovesTheTTL", testReadMovesTheTTL},
+		{"ForeignIsLeftAlone", testForeignIsLeftAlone},
+		{"Counter", testCounter},
+		{"CounterKinds", testCounterKinds},
+		{"LeaseStates", testLeaseStates},
+		{"LeaseIsVoidedByEveryWrite", testLeaseIsVoidedByEveryWrite},
+		{"LeaseReplacesDamage", testLeaseReplacesDamage},
+		{"LeaseMany", testLeaseMany},
+		{"Release", testRelease},
+		{"Batch", testBatch},
+		{"BatchFills", testBatchFills},
+		{"LeaseHasOneWinner", testLeaseHasOneWinner},
+	}
+	on := func(name string, start func(t *testing.T) redis.UniversalClient) {
+		t.Run(name, func(t *testing.T) {
+			client := start(t)
+			for _, test := range tests {
+				t.Run(test.name, func(t *testing.T) {
+					prefix := test.name + ":"
+					test.run(t, server{open(t, client, distributed.Options{Prefix: prefix}), client, prefix})
+				})
+			}
+		})
+	}
+	on("miniredis", func(t *testing.T) redis.UniversalClient { return miniClient(t, redistest.Mini(t)) })
+	on("redis", func(t *testing.T) redis.UniversalClient { return redistest.Server(t).Client() })
+	on("cluster", func(t *testing.T) redis.UniversalClient {
 		if testing.Short() {
 			t.Skip("a cluster takes two seconds to start")
 		}
-		test(t, redistest.Cluster(t, 3).Client())
+		return redistest.Cluster(t, 3).Client()
 	})
 }
 
@@ -78,7 +133,7 @@ func wantErr(tb testing.TB, got, want error) {
 func wantValue(tb testing.TB, c cache.Cache, key, want string) {
 	tb.Helper()
 	got, found, err := c.Get(tb.Context(), key)
-	if err != nil || !found || string(got) != want {
+	if err != nil || !found || got == nil || string(got) != want {
 		tb.Fatalf("Get: got %q, %v, %v, want %q", got, found, err, want)
 	}
 }
@@ -91,4 +146,13 @@ func wantMiss(tb testing.TB, c cache.Cache, key string) {
 	}
 }
 
-var forever = cache.EntryOptions{TTL: cache.NoExpiry}
+// lease takes a lease that must be free.
+func lease(tb testing.TB, c cache.Leaser, key string) cache.Lease {
+	tb.Helper()
+	reply, err := c.Lease(tb.Context(), key, time.Minute)
+	must(tb, err)
+	if reply.State != cache.LeaseGranted {
+		tb.Fatalf("Lease: got state %d, want granted", reply.State)
+	}
+	return reply.Lease
+}

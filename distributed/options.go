@@ -68,6 +68,9 @@ func (o *Options) check(client redis.UniversalClient) error {
 	if isNil(client) {
 		refuse("client", nil, "must not be nil")
 	}
+	if readsFromReplicas(client) {
+		refuse("client ReadOnly, RouteByLatency or RouteRandomly", true, "reads from replicas, which may not know of a removal yet")
+	}
 	if len(o.Prefix) > cache.MaxKeyLength {
 		refuse("Options.Prefix length", len(o.Prefix), "is too long")
 	}
@@ -100,6 +103,17 @@ func isNil(client redis.UniversalClient) bool {
 	}
 	v := reflect.ValueOf(client)
 	return v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// readsFromReplicas reports whether client sends reads to replicas. They lag
+// behind, so a read could see what a removal that returned has removed.
+func readsFromReplicas(client redis.UniversalClient) bool {
+	c, ok := client.(*redis.ClusterClient)
+	if !ok || c == nil {
+		return false
+	}
+	o := c.Options()
+	return o.ReadOnly || o.RouteByLatency || o.RouteRandomly
 }
 
 func (o Options) withDefaults() Options {

@@ -32,8 +32,9 @@ type touched struct {
 	at time.Duration // since epoch
 }
 
-// claim reports whether the caller is to restart the window of the entry with
-// this version, at this time since epoch.
+// claim makes the caller the one who restarts the window of the entry with this
+// version, at this time since epoch. It returns what it put into which slot, or
+// nil if a restart is not due.
 func (m *touchMemo) claim(id envelope.ID, window, now time.Duration) (slot *atomic.Pointer[touched], mine *touched) {
 	slot = &m.slots[binary.BigEndian.Uint64(id[:])%uint64(len(m.slots))]
 	last := slot.Load()
@@ -41,9 +42,13 @@ func (m *touchMemo) claim(id envelope.ID, window, now time.Duration) (slot *atom
 		return nil, nil
 	}
 	mine = &touched{id: id, at: now}
-	if !slot.CompareAndSwap(last, mine) {
+	if slot.CompareAndSwap(last, mine) {
+		return slot, mine
+	}
+	if other := slot.Load(); other != nil && other.id == id {
 		return nil, nil // another reader of this moment does it
 	}
+	slot.Store(mine)
 	return slot, mine
 }
 
@@ -57,12 +62,8 @@ func (c *Cache) touchLater(ctx context.Context, key string, h envelope.Header) {
 	cmd := touchScript.Cmd(context.Background(), name, touchArgs(name, h.ID[:])...)
 	if !c.transport.Background(name, cmd) {
 		slot.CompareAndSwap(mine, nil) // let the next reader try
-		c.touchDropped(ctx, nil)
+		c.observe(ctx, cache.Event{Kind: cache.EventTouchDropped, Op: "touch"})
 	}
-}
-
-func (c *Cache) touchDropped(ctx context.Context, err error) {
-	c.observe(ctx, cache.Event{Kind: cache.EventTouchDropped, Op: "touch", Err: err})
 }
 
 // valueHead is how every value begins; the flags are 0.
