@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/vmihailenco/msgpack/v5"
@@ -94,6 +95,7 @@ func TestCodecsRefuseWhatWouldNotComeBack(t *testing.T) {
 	testBothRefuse(t, "encodes but does not decode", onlyEncodes{})
 	testBothRefuse(t, "interface keys", map[any]int{1: 1})
 	testBothRefuse(t, "pointer keys", map[*int]int{})
+	testBothRefuse(t, "time keys", map[time.Time]int{})
 	testBothRefuse(t, "panic", panics{})
 	testBothRefuse(t, "panic inside", []*panics{{}})
 	testBothRefuse(t, "error of a marshaler", fails{})
@@ -106,6 +108,7 @@ func TestCodecsRefuseWhatWouldNotComeBack(t *testing.T) {
 	testRefused(t, cache.Msgpack[twoOfOneName], "two of one name", twoOfOneName{A: "x"})
 	testRefused(t, cache.Msgpack[**int], "pointer to nil pointer", new(*int))
 	testRefused(t, cache.Msgpack[[]*[]int], "pointer to nil slice", []*[]int{new([]int)})
+	testRefused(t, cache.Msgpack[map[[1]struct{ A any }]int], "interfaces inside keys", nil)
 	testRefused(t, cache.Msgpack[twoValues], "two values", twoValues{})
 	testRefused(t, cache.Msgpack[writesJunk], "junk", writesJunk{})
 	testRefused[any](t, cache.Msgpack[any], "int keys in any", map[int]int{1: 1})

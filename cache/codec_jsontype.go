@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"time"
 )
 
 // encodesNull reports whether a value of t as a whole may be null.
@@ -45,8 +46,8 @@ func checkJSONType(t reflect.Type, seen map[reflect.Type]bool) error {
 }
 
 func checkJSONMap(t reflect.Type, seen map[reflect.Type]bool) error {
-	switch t.Key().Kind() {
-	case reflect.Interface, reflect.Pointer:
+	key := t.Key()
+	if key.Kind() == reflect.Interface || key.Kind() == reflect.Pointer || key == reflect.TypeFor[time.Time]() {
 		return fmt.Errorf("%s has keys that would not be found again", t)
 	}
 	return checkJSONType(t.Elem(), seen)

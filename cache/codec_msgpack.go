@@ -18,7 +18,7 @@ import (
 // A type that could not come back is refused with ErrUnencodable at every
 // Append: channels, functions, complex numbers, interfaces other than any,
 // structs with fields of which none is encoded, two fields of one name, embedded
-// pointers not tagged noinline, pointers and interfaces in map keys, and types
+// pointers not tagged noinline, pointers, interfaces and times in map keys, and types
 // that encode but do not decode themselves. So are values that are cyclic, nest
 // deeper than 64, have a pointer to a nil pointer, slice or map, or, if they can
 // be recursive or hold an any, more than four million elements. Unexported

@@ -128,6 +128,7 @@ func TestCodecsRoundTrip(t *testing.T) {
 	testRoundTrip[any](t, "nil any", nil)
 	testRoundTrip(t, "map of bools", map[string]bool{"x": true, "": false})
 	testRoundTrip(t, "map by int", map[int16]string{-5: "x"})
+	testRoundTrip(t, "map by address", map[netip.Addr]bool{netip.MustParseAddr("10.0.0.1"): true})
 	testRoundTrip(t, "set", map[string]struct{}{"x": {}})
 	testRoundTrip(t, "nested nils", [][]int{nil, {}, {0}})
 	testRoundTrip(t, "slice of pointers", []*int{nil, pointer(0)})
@@ -159,6 +160,22 @@ func TestCodecsKeepTheInstantOfATime(t *testing.T) {
 		if err != nil || !got.Equal(now) {
 			t.Errorf("%s: got %v, %v, want %v", c.ID(), got, err, now)
 		}
+	}
+}
+
+func TestMsgpackKeepsStructsAsKeys(t *testing.T) {
+	type key struct {
+		A [2]string
+		B int8
+	}
+	want := map[key]any{{A: [2]string{"x", ""}, B: -1}: "y", {}: nil}
+	c := cache.Msgpack[map[key]any]()
+	data, err := c.Append(nil, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Decode(data); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 }
 

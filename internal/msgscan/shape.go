@@ -36,7 +36,7 @@ type Shape struct {
 //   - a struct that has fields but none that is encoded, two fields of one
 //     name, an embedded pointer to a struct (unless tagged noinline), or the
 //     tag "intern";
-//   - map keys with pointers or interfaces, which would not be found again;
+//   - map keys with pointers, interfaces or times, which would not be found again;
 //   - a type that encodes itself but does not decode itself in the same way;
 //   - a type that is only a pointer to itself, or embeds itself.
 //
@@ -181,7 +181,7 @@ func (c *compiler) composite(n *node) (err error) {
 	case reflect.Map:
 		n.form = formMap
 		if holdsPointer(t.Key()) {
-			return refuse(t, "has keys with pointers or interfaces")
+			return refuse(t, "has keys that would not be found again")
 		}
 		if n.key, err = c.compile(t.Key()); err == nil {
 			n.elem, err = c.compile(t.Elem())
@@ -212,18 +212,19 @@ func pointsToItself(t reflect.Type) bool {
 	return false
 }
 
-// holdsPointer reports whether equality of t looks at addresses or dynamic
-// types. t is comparable. A time is let pass.
+// holdsPointer reports whether equality of t, which is comparable, looks at
+// addresses or dynamic types. Those of a type with code of its own are its own
+// business, but for a time: == compares its zone.
 func holdsPointer(t reflect.Type) bool {
+	if own, form, err := ownForm(t); own && err == nil {
+		return form == formTime
+	}
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Chan, reflect.UnsafePointer:
 		return true
 	case reflect.Array:
 		return holdsPointer(t.Elem())
 	case reflect.Struct:
-		if own, _, err := ownForm(t); own && err == nil {
-			return false
-		}
 		for i := range t.NumField() {
 			if holdsPointer(t.Field(i).Type) {
 				return true
