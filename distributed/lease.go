@@ -13,7 +13,7 @@ import (
 )
 
 // Lease asks for the right to fill key: one SET NX GET. A damaged entry makes
-// room for the lease, foreign data and a counter do not. See cache.Leaser.
+// room for the lease, foreign data does not. See cache.Leaser.
 func (c *Cache) Lease(ctx context.Context, key string, ttl time.Duration) (cache.LeaseReply, error) {
 	const op = "lease"
 	if err := c.beginKey(ctx, op, key); err != nil {
@@ -161,11 +161,11 @@ func (c *Cache) leaseReply(ctx context.Context, a *asking, err error) (cache.Lea
 		return cache.LeaseReply{}, serverError(err)
 	}
 	switch e := decode(a.name, []byte(there)); {
-	case e.state == isValue:
+	case e.state == isValue || e.state == isCounter:
 		return cache.LeaseReply{State: cache.LeaseFound}, nil
 	case e.state == isLease:
 		return cache.LeaseReply{State: cache.LeaseBusy, Lease: cache.Lease(e.header.ID)}, nil
-	case e.state == isCounter || errors.Is(e.err, envelope.ErrForeign):
+	case errors.Is(e.err, envelope.ErrForeign):
 		return cache.LeaseReply{State: cache.LeaseRefused}, nil
 	}
 	return c.leaseDamaged(ctx, a, there)
