@@ -262,11 +262,11 @@ func (e *env) wantResults(results []cache.Result, want ...string) {
 	for i, r := range results {
 		switch {
 		case r.Err != nil:
-			e.errorf("GetMany: Result %d has error %v", i, r.Err)
+			e.fatalf("GetMany: Result %d has error %v", i, r.Err)
 		case r.Found != (want[i] != miss):
-			e.errorf("GetMany: Result %d: found = %v, want %v", i, r.Found, !r.Found)
+			e.fatalf("GetMany: Result %d: found = %v, want %v", i, r.Found, !r.Found)
 		case r.Found && (string(r.Value) != want[i] || r.Value == nil):
-			e.errorf("GetMany: Result %d = %s, want %s", i, short(r.Value), short([]byte(want[i])))
+			e.fatalf("GetMany: Result %d = %s, want %s", i, short(r.Value), short([]byte(want[i])))
 		}
 	}
 }

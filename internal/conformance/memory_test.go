@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/cache/cachetest"
@@ -30,4 +31,24 @@ func closeAtEnd(tb testing.TB, c cache.Backend) {
 
 func TestConformanceMemory(t *testing.T) {
 	cachetest.Run(t, cachetest.Config{New: newMemory(nil)})
+}
+
+func TestConformanceMemoryWatched(t *testing.T) {
+	cachetest.Run(t, behindWatcher(cachetest.Config{New: newMemory(nil)}))
+}
+
+func TestConformanceMemoryPrefixed(t *testing.T) {
+	cachetest.Run(t, behindPrefix(cachetest.Config{New: newMemory(nil)}))
+}
+
+func TestConformanceMemoryBounded(t *testing.T) {
+	opts := &memory.Options{
+		MaxEntries:    100_000,
+		MaxBytes:      64 << 20,
+		MaxValueBytes: 1 << 20,
+		Defaults:      cache.EntryOptions{TTL: 10 * time.Minute},
+		Observer:      cache.ObserverFunc(func(context.Context, cache.Event) {}),
+		OnEvict:       func(memory.Eviction) {},
+	}
+	cachetest.Run(t, cachetest.Config{New: newMemory(opts), DefaultTTL: 10 * time.Minute, MaxValueBytes: opts.MaxValueBytes})
 }

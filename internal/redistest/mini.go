@@ -27,7 +27,7 @@ func MiniClient(tb testing.TB, m *miniredis.Miniredis) *redis.Client {
 	tb.Helper()
 	client := redis.NewClient(&redis.Options{
 		Addr:                     "miniredis",
-		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return m.Dial() },
+		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return dialMini(m) },
 		MaxRetries:               -1,
 		ContextTimeoutEnabled:    true,
 		DisableIdentity:          true,
@@ -35,4 +35,12 @@ func MiniClient(tb testing.TB, m *miniredis.Miniredis) *redis.Client {
 	})
 	tb.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+func dialMini(m *miniredis.Miniredis) (net.Conn, error) {
+	c, err := m.Dial()
+	if err != nil {
+		return nil, err
+	}
+	return newSendBuffered(c), nil
 }

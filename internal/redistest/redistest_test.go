@@ -213,3 +213,23 @@ func TestMiniRunsScriptsAndPipelinesInABubble(t *testing.T) {
 		}
 	})
 }
+
+// A pipeline of more than the buffers on its way hold must not stall.
+func TestMiniTakesLargePipelinesInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := MiniClient(t, Mini(t))
+		pipe := client.Pipeline()
+		large := strings.Repeat("v", 10_000)
+		for i := range 200 {
+			pipe.Set(t.Context(), fmt.Sprint("k", i), large, 0)
+			pipe.Get(t.Context(), fmt.Sprint("k", i))
+		}
+		replies, err := pipe.Exec(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := replies[399].(*redis.StringCmd).Val(); got != large {
+			t.Errorf("the last reply has %d bytes, want %d", len(got), len(large))
+		}
+	})
+}
