@@ -14,8 +14,9 @@ import (
 // What the cache relies on: find does not lock; compute runs its function alone
 // among all changes of that key, maintenance included; an entry is reclaimed
 // at or after its reclaim time, never before, once maintain was told a time
-// past it; one with weight 0 is never evicted to make room; lost is called once
-// for each entry that the engine dropped by itself, under the key's lock.
+// past it; a pinned one is never evicted to make room; gone is called once for
+// each entry that leaves other than by being replaced in compute, under the
+// key's lock.
 //
 // The engine's own expiration only reclaims memory, on a clock that stands
 // still between ticks: the cache checks the exact deadline itself. So a hit
@@ -27,10 +28,9 @@ type engine struct {
 }
 
 // newEngine returns an engine that holds entries of at most capacity in charge.
-// lost is told about entries that leave by themselves; it must not call the
-// engine. later runs maintenance on another goroutine, soon; what it has not
+// gone is told about entries that leave; it must not call the engine. later runs maintenance on another goroutine, soon; what it has not
 // run yet it need not run twice.
-func newEngine(capacity int64, lost func(*entry), later func(func())) (*engine, error) {
+func newEngine(capacity int64, gone func(*entry, Cause), later func(func())) (*engine, error) {
 	clock := &tickClock{}
 	c, err := otter.New(&otter.Options[string, *entry]{
 		MaximumWeight: uint64(capacity),
@@ -44,8 +44,13 @@ func newEngine(capacity int64, lost func(*entry), later func(func())) (*engine, 
 			return time.Duration(max(1, o.Value.reclaim.Load()-o.SnapshotAtNano))
 		}),
 		OnAtomicDeletion: func(e otter.DeletionEvent[string, *entry]) {
-			if e.Cause == otter.CauseOverflow || e.Cause == otter.CauseExpiration {
-				lost(e.Value)
+			switch e.Cause {
+			case otter.CauseInvalidation:
+				gone(e.Value, CauseRemoved)
+			case otter.CauseOverflow:
+				gone(e.Value, CauseCapacity)
+			case otter.CauseExpiration:
+				gone(e.Value, CauseExpired)
 			}
 		},
 		Executor: later,
@@ -91,8 +96,8 @@ func (e *engine) rewrite(en *entry, update func()) {
 	})
 }
 
-// entries calls yield for every entry that is in the table from start to end,
-// and for some that are not.
+// entries calls yield for every entry that is in the table from start to end
+// and was not yet to be reclaimed, and for some that are not.
 func (e *engine) entries(yield func(*entry) bool) {
 	for en := range e.cache.Values() {
 		if !yield(en) {
@@ -114,8 +119,8 @@ func (e *engine) maintain() { e.cache.CleanUp() }
 // len returns how many entries are in the table, expired ones included.
 func (e *engine) len() int { return e.cache.EstimatedSize() }
 
-// drop empties the engine without calling lost.
-func (e *engine) drop() { e.cache.InvalidateAll() }
+// clear removes every entry that is in the table when it is called.
+func (e *engine) clear() { e.cache.InvalidateAll() }
 
 // stop waits for what newEngine started.
 func (e *engine) stop() { e.cache.StopAllGoroutines() }

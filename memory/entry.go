@@ -56,6 +56,13 @@ func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool
 // expired reports whether e is gone at now: at its deadline, not after it.
 func (e *entry) expired(now int64) bool { return now >= e.deadline.Load() }
 
+// end makes sure that an entry that has expired at now stays so: a read that was
+// slow to move the deadline fails to. It returns false if one was in time.
+func (e *entry) end(now int64) bool {
+	deadline := e.deadline.Load()
+	return now >= deadline && e.deadline.CompareAndSwap(deadline, 0)
+}
+
 // causeAt returns why e leaves that something takes away at now.
 func (e *entry) causeAt(now int64, cause Cause) Cause {
 	if e.expired(now) {

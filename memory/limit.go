@@ -2,12 +2,64 @@ package memory
 
 import (
 	"fmt"
+	"math"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/internal/sizeof"
 )
+
+// limits turns the two limits into the one that the engine knows: a capacity,
+// and what each entry is charged of it, which must fit 32 bits.
+//
+// With both limits an entry is charged its part of the bytes, rounded up, but
+// at least one part in MaxEntries. Since the capacity is a multiple of
+// MaxEntries, that many entries fit exactly, and no more; and the charges are
+// never less than what the bytes are worth.
+type limits struct {
+	bytes    int64 // 0: none
+	floor    int64 // the least charge
+	capacity int64
+}
+
+func newLimits(maxEntries int, maxBytes int64) *limits {
+	const fine = 1 << 31 // a capacity as fine as charges can be
+	n := int64(maxEntries)
+	if n == 0 && maxBytes == 0 {
+		maxBytes = DefaultMaxBytes
+	}
+	switch {
+	case maxBytes == 0:
+		return &limits{floor: 1, capacity: n}
+	case n == 0 || n >= fine: // nobody has the memory for that many
+		if maxBytes > math.MaxUint32 {
+			return &limits{bytes: maxBytes, floor: 1, capacity: fine}
+		}
+		return &limits{bytes: maxBytes, floor: 1, capacity: maxBytes}
+	case maxBytes <= math.MaxUint32/n: // no rounding at all
+		return &limits{bytes: maxBytes, floor: maxBytes, capacity: maxBytes * n}
+	default:
+		return &limits{bytes: maxBytes, floor: fine / n, capacity: fine / n * n}
+	}
+}
+
+// fits reports whether an entry of this weight can be held at all.
+func (l *limits) fits(weight int64) bool { return l.bytes == 0 || weight <= l.bytes }
+
+// charge returns what an entry of this weight takes of the capacity.
+func (l *limits) charge(weight int64) int64 {
+	if l.bytes == 0 {
+		return 1
+	}
+	hi, lo := bits.Mul64(uint64(min(weight, l.bytes)), uint64(l.capacity))
+	charge, rest := bits.Div64(hi, lo, uint64(l.bytes))
+	if rest > 0 {
+		charge++
+	}
+	return max(int64(charge), l.floor)
+}
 
 // counterSize is the weight of a counter's number.
 const counterSize = 8

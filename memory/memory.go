@@ -93,7 +93,7 @@ func New(opts *Options) (*Cache, error) {
 	c.limits.Store(l)
 	c.janitor = newJanitor(c)
 	var err error
-	if c.engine, err = newEngine(l.capacity, c.lost, c.janitor.ask); err != nil {
+	if c.engine, err = newEngine(l.capacity, c.gone, c.janitor.ask); err != nil {
 		return nil, err
 	}
 	go c.janitor.run()
@@ -116,8 +116,7 @@ func (c *Cache) Close(ctx context.Context) error {
 	}
 	c.engine.stop()
 	c.leases.voidAll()
-	c.engine.drop()
-	c.counters.bytes.Store(0)
+	c.engine.clear()
 	return err
 }
 
@@ -166,10 +165,10 @@ func (c *Cache) nextReclaim() int64 {
 	return next
 }
 
-// lost is told by the engine about an entry that it dropped, under the lock of
-// its key.
-func (c *Cache) lost(e *entry) {
-	c.forget(e, e.causeAt(c.now(), CauseCapacity))
+// gone is told by the engine about an entry that left the table, under the lock
+// of its key.
+func (c *Cache) gone(e *entry, cause Cause) {
+	c.forget(e, e.causeAt(c.now(), cause))
 }
 
 // forget accounts for an entry that leaves the table. The lock of its key is
@@ -179,6 +178,9 @@ func (c *Cache) forget(e *entry, cause Cause) {
 	c.counters.used.Add(-e.charge.Load())
 	if e.pinned {
 		c.pinned.release(e.charge.Load())
+	}
+	if c.closed.Load() {
+		return
 	}
 	switch cause {
 	case CauseExpired:

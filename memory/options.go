@@ -3,8 +3,6 @@ package memory
 import (
 	"errors"
 	"fmt"
-	"math"
-	"math/bits"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -27,9 +25,9 @@ type Options struct {
 	// its key, its value and EntryOverhead, or EntryOptions.Size if that is
 	// given. Zero: no limit, if MaxEntries is given, and else DefaultMaxBytes.
 	//
-	// If both limits are given both hold. Then each entry takes at least
-	// MaxBytes/MaxEntries of the limit, so entries above that average displace
-	// more than their weight in smaller ones.
+	// If both limits are given both hold, at a price: each entry takes at least
+	// MaxBytes/MaxEntries of the bytes, so a few entries above that average
+	// leave room for fewer than MaxEntries, although bytes are left.
 	MaxBytes int64
 
 	// MaxValueBytes is the longest byte value, or the largest weight of an
@@ -120,45 +118,4 @@ func (o *Options) check() error {
 		errs = append(errs, fmt.Errorf("%w: memory.Options.Defaults: %w", cache.ErrInvalidConfig, err))
 	}
 	return errors.Join(errs...)
-}
-
-// limits turns the two limits into the one that the engine knows: a capacity,
-// and what each entry is charged of it.
-//
-// With both limits each entry is charged at least MaxBytes/MaxEntries, rounded
-// up: then MaxEntries of them reach the capacity whatever they weigh, and the
-// charges are never less than the weights.
-type limits struct {
-	bytes    int64 // 0: none
-	floor    int64 // least charge, before the shift
-	shift    uint  // charges are multiples of 1<<shift, as the engine's are 32 bits
-	capacity int64
-}
-
-func newLimits(maxEntries int, maxBytes int64) *limits {
-	if maxEntries == 0 && maxBytes == 0 {
-		maxBytes = DefaultMaxBytes
-	}
-	l := &limits{bytes: maxBytes, floor: 1}
-	whole := maxBytes
-	switch {
-	case maxBytes == 0:
-		whole = int64(maxEntries)
-	case maxEntries > 0:
-		l.floor = (maxBytes-1)/int64(maxEntries) + 1
-	}
-	l.shift = uint(max(0, bits.Len64(uint64(whole))-32))
-	l.capacity = whole >> l.shift
-	return l
-}
-
-// fits reports whether an entry of this weight can be held at all.
-func (l *limits) fits(weight int64) bool { return l.bytes == 0 || weight <= l.bytes }
-
-func (l *limits) charge(weight int64) int64 {
-	if l.bytes == 0 {
-		return 1
-	}
-	units := ((max(weight, l.floor) - 1) >> l.shift) + 1
-	return min(units, l.capacity, math.MaxUint32)
 }

@@ -160,15 +160,13 @@ func (c *Cache) use(e *entry) bool {
 	}
 }
 
-// reclaim removes e, which has expired, if it is still in the table. A read
-// that moved its deadline at the last moment saves it.
+// reclaim removes e, which has expired, if it is still in the table.
 func (c *Cache) reclaim(e *entry) {
 	now := c.now()
 	c.engine.compute(e.key, func(old *entry) *entry {
-		if old != e || !e.expired(now) {
+		if old != e || !e.end(now) {
 			return old
 		}
-		c.forget(e, CauseExpired)
 		return nil
 	})
 	c.settle()

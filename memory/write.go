@@ -82,8 +82,8 @@ func (c *Cache) RemoveMany(ctx context.Context, keys []string) error {
 	return failed.err()
 }
 
-// Clear removes every entry, pinned ones too, one after the other: what others
-// store while it runs may stay. See cache.Clearer.
+// Clear removes every entry, pinned ones too. What others store while it runs
+// may stay. See cache.Clearer.
 //
 // Leases are voided first, so that no load from before can fill a key that was
 // already passed; and once more at the end, for loads that began meanwhile.
@@ -93,9 +93,7 @@ func (c *Cache) Clear(ctx context.Context) error {
 	}
 	c.coordinator.InvalidateAll()
 	c.leases.voidAll()
-	for e := range c.engine.entries {
-		c.take(e.key)
-	}
+	c.engine.clear()
 	c.leases.voidAll()
 	c.coordinator.InvalidateAll()
 	c.settle()
@@ -262,23 +260,16 @@ func (c *Cache) admit(e, old *entry, now int64) error {
 	return nil
 }
 
-// remove deletes the entry under key and ends the loads in flight for it.
+// remove deletes the entry under key and ends the loads in flight for it: its
+// lease is voided in the same step.
 func (c *Cache) remove(key string) {
 	c.coordinator.Invalidate(key)
-	c.take(key)
-	c.coordinator.Invalidate(key)
-	c.settle()
-}
-
-// take deletes the entry under key and voids its lease, in one step.
-func (c *Cache) take(key string) {
-	c.engine.compute(key, func(old *entry) *entry {
+	c.engine.compute(key, func(*entry) *entry {
 		c.leases.void(key)
-		if old != nil {
-			c.forget(old, old.causeAt(c.now(), CauseRemoved))
-		}
 		return nil
 	})
+	c.coordinator.Invalidate(key)
+	c.settle()
 }
 
 // batch collects what befell the items of one call.
