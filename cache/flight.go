@@ -163,8 +163,8 @@ func (c *Coordinator) finish(f *flight, value any, err error) {
 	s := c.shard(f.key.name)
 	s.mu.Lock()
 	s.dropLocked(f)
-	if f.stale && err != nil && !f.load.patient.Load() {
-		err = ErrInvalidated // whatever it was, the next load will tell
+	if f.stale && !f.load.patient.Load() {
+		value, err = nil, ErrInvalidated // its callers were told to start over
 	}
 	f.value, f.err = value, err
 	s.mu.Unlock()
