@@ -213,7 +213,11 @@ func (s *Instance) waitUntilUp(p *process) error {
 	defer cancel()
 	want := fmt.Sprintf("process_id:%d\r", p.cmd.Process.Pid)
 	for {
-		info, err := client.Info(ctx, "server").Result()
+		var info string
+		err := s.dial() // first, since the client logs each refused connection
+		if err == nil {
+			info, err = client.Info(ctx, "server").Result()
+		}
 		if err == nil && !strings.Contains(info, want) {
 			return fmt.Errorf("another server answers on %s", s.addr)
 		}
@@ -228,6 +232,14 @@ func (s *Instance) waitUntilUp(p *process) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+func (s *Instance) dial() error {
+	c, err := net.DialTimeout("tcp", s.addr, time.Second)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 func (s *Instance) logTail() []byte {
