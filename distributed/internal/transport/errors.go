@@ -9,20 +9,25 @@ import (
 	"strings"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/breaker"
 	"github.com/redis/go-redis/v9"
 )
 
-// fault says what an error of go-redis means for the command that has it.
+// fault says what an error of go-redis means for the command that has it, the
+// worse the greater.
 type fault uint8
 
 const (
 	none     fault = iota // no error, or the server's answer to this very command
-	refused               // answered, but the server does not execute it now
-	unusable              // answered: the server can do nothing now
+	refused               // answered, but this command cannot be executed now
+	unusable              // answered: nothing can be executed now, not even a PING
 	unsent                // certainly not sent
 	timedOut              // no answer in time
 	lost                  // the connection failed; it may have been sent
 )
+
+// errOpen is what an open breaker returns.
+var errOpen = unavailable(breaker.ErrOpen)
 
 // faultOf classifies err.
 func faultOf(err error) fault {
@@ -36,7 +41,8 @@ func faultOf(err error) fault {
 	var op *net.OpError
 	switch {
 	case errors.As(err, &op) && op.Op == "dial",
-		errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted), errors.Is(err, redis.ErrClosed):
+		errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted),
+		errors.Is(err, redis.ErrClosed), errors.Is(err, breaker.ErrOpen):
 		return unsent
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return lost
@@ -74,12 +80,4 @@ func failure(kind Kind, f fault, cause error) error {
 		return fmt.Errorf("%w: %w", cache.ErrOutcomeUnknown, cause)
 	}
 	return unavailable(cause)
-}
-
-// contextError is the error of a call whose own context ended.
-func contextError(ctx context.Context, kind Kind, f fault, cause error) error {
-	if kind == Write && (f == timedOut || f == lost) {
-		return fmt.Errorf("%w: %w", cache.ErrOutcomeUnknown, ctx.Err())
-	}
-	return ctx.Err()
 }

@@ -30,7 +30,8 @@ const (
 
 // Options tune a Transport. The zero value is ready to use.
 type Options struct {
-	// Budget bounds each call, together with its context. Zero means 100 ms.
+	// Budget bounds each call, together with its context: from when it is made
+	// until it returns, connecting included. Zero means 100 ms.
 	Budget time.Duration
 
 	// Breaker tunes the breaker in front of each node.
@@ -40,9 +41,9 @@ type Options struct {
 	// not block.
 	OnBreaker func(state breaker.State)
 
-	// OnError, unless nil, hears of each call that failed for a reason other
-	// than its own context, with the command's name and how long it took. It
-	// must not block.
+	// OnError, unless nil, hears of each command that failed for a reason other
+	// than its caller's context or an open breaker, with its name and how long
+	// it took. It must not block.
 	OnError func(op string, d time.Duration, err error)
 
 	// CloseClient makes Close close the client given to New, too.
@@ -55,28 +56,35 @@ type Options struct {
 //   - redis.Nil or another redis.Error: the server's answer to this command;
 //   - the context's own error;
 //   - cache.ErrUnavailable: not done, or a Read without an answer;
-//   - cache.ErrOutcomeUnknown: a Write that was or may have been sent;
+//   - cache.ErrOutcomeUnknown: a Write that was or may have been sent, also if
+//     its context ended, whose error it then wraps too;
 //   - cache.ErrClosed: after Close.
 //
 // After an error that is no redis.Error a command may still be in use: do not
-// look at it, and do not use its arguments' memory again.
+// look at it, and do not change what its arguments point to.
 type Transport struct {
-	client redis.UniversalClient // own, or the caller's if its type is unknown
-	own    bool
-	given  redis.UniversalClient
 	opts   Options
-	guard  *breaker.Breaker
+	client redis.UniversalClient // own, or the caller's if its type is unknown
+	given  redis.UniversalClient
+	own    bool
+	routes router
+	calls  sync.Pool // of *call
 
-	rejected, errors atomic.Uint64
+	rejected, failed atomic.Uint64
 
-	mu     sync.RWMutex
-	closed bool
-	calls  sync.WaitGroup
+	mu      sync.Mutex
+	closed  bool
+	started sync.WaitGroup // goroutines that are no lane
 }
 
 // New returns a transport over client, which it neither changes nor, without
-// CloseClient, closes. It does not dial. A client that is nil or closed is
-// cache.ErrInvalidConfig.
+// CloseClient, closes. It does not dial, and does not fail when the server is
+// down. A client that is nil or closed is cache.ErrInvalidConfig.
+//
+// It works on a client of its own, with the options of the given one except
+// that nothing is retried and context deadlines are honoured. Hooks added to
+// the given client are not carried over: go-redis does not tell them. A client
+// of a type that go-redis does not define is used as it is.
 func New(client redis.UniversalClient, opts Options) (*Transport, error) {
 	own, isOwn, err := ownClient(client)
 	if err != nil {
@@ -85,134 +93,97 @@ func New(client redis.UniversalClient, opts Options) (*Transport, error) {
 	if opts.Budget <= 0 {
 		opts.Budget = DefaultBudget
 	}
-	t := &Transport{client: own, own: isOwn, given: client, opts: opts}
-	t.guard = breaker.New(opts.Breaker, t.probe, opts.OnBreaker)
+	t := &Transport{opts: opts, client: own, given: client, own: isOwn}
+	t.calls.New = func() any { return newCall() }
+	t.routes = newRouter(t, own)
 	return t, nil
 }
 
-func (t *Transport) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, t.opts.Budget)
-	defer cancel()
-	return t.client.Ping(ctx).Err()
-}
-
 // Get returns the value under key, or redis.Nil for a miss. The slice belongs
-// to the caller. A Redis error (WRONGTYPE) is of this key alone.
+// to the caller. A Redis error (WRONGTYPE) is of this key alone. It costs a
+// round trip that concurrent calls share, and the slice.
 func (t *Transport) Get(ctx context.Context, key string) ([]byte, error) {
-	cmd := redis.NewStringCmd(ctx, "get", key)
-	if err := t.Do(ctx, key, cmd, Read); err != nil {
+	n, err := t.admit(ctx, key)
+	if err != nil {
 		return nil, err
 	}
-	return cmd.Bytes()
+	c := t.calls.Get().(*call)
+	c.get, c.key, c.size = true, key, len(key)+32
+	start := time.Now()
+	c.start = start
+	if through, err := t.run(ctx, n, c, Read); !through {
+		return nil, t.report(ctx, "get", start, err)
+	}
+	value, err := c.outcome()
+	t.release(c)
+	if err == nil {
+		return value, nil
+	}
+	if err == redis.Nil { //nolint:errorlint // ours, unwrapped
+		return nil, err
+	}
+	if t.routes.redirects(err) {
+		cmd := redis.NewStringCmd(ctx, "get", key)
+		if err = t.redirect(ctx, start, cmd); err == nil {
+			value, err = cmd.Bytes()
+		}
+		return value, t.settle(ctx, "get", start, err, Read, true)
+	}
+	return nil, t.settle(ctx, "get", start, err, Read, true)
 }
 
 // Do runs a command on the node of key, its only key. The result is in cmd if
-// the error is nil or a redis.Error.
+// the error is nil or a redis.Error. It costs a round trip that concurrent
+// calls share.
 func (t *Transport) Do(ctx context.Context, key string, cmd redis.Cmder, kind Kind) error {
-	return t.DoMany(ctx, []string{key}, []redis.Cmder{cmd}, kind)[0]
-}
-
-// DoMany runs many commands of one key each, in one round trip per node, and
-// returns an error per command as Do does. There is no atomicity across them.
-func (t *Transport) DoMany(ctx context.Context, keys []string, cmds []redis.Cmder, kind Kind) []error {
-	errs := make([]error, len(cmds))
-	if len(cmds) == 0 {
-		return errs
-	}
-	if err := t.begin(ctx); err != nil {
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs
-	}
-	defer t.calls.Done()
-	mark, ok := t.guard.Allow()
-	if !ok {
-		t.rejected.Add(uint64(len(cmds)))
-		for i := range errs {
-			errs[i] = unavailable(breaker.ErrOpen)
-		}
-		return errs
-	}
-	bounded, cancel := context.WithTimeout(ctx, t.opts.Budget)
-	defer cancel()
-	start := time.Now()
-	t.send(bounded, cmds)
-	var again []redis.Cmder
-	for _, cmd := range cmds {
-		if isForgotten(cmd) {
-			again = append(again, cmd)
-		}
-	}
-	t.send(bounded, again)
-	for i, cmd := range cmds {
-		errs[i] = t.settle(ctx, cmd, kind, mark, time.Since(start))
-	}
-	return errs
-}
-
-func (t *Transport) send(ctx context.Context, cmds []redis.Cmder) {
-	switch len(cmds) {
-	case 0:
-	case 1:
-		_ = t.client.Process(ctx, cmds[0])
-	default:
-		_, _ = t.client.Pipelined(ctx, func(p redis.Pipeliner) error { return p.BatchProcess(ctx, cmds...) })
-	}
-}
-
-// settle counts a command's outcome and returns it as the caller shall see it.
-func (t *Transport) settle(ctx context.Context, cmd redis.Cmder, kind Kind, mark uint64, d time.Duration) error {
-	err := cmd.Err()
-	switch fault := faultOf(err); {
-	case fault == none:
-		t.guard.Succeed()
+	n, err := t.admit(ctx, key)
+	if err != nil {
 		return err
-	case fault != refused && ctx.Err() != nil:
-		return contextError(ctx, kind, fault, err)
-	case fault == timedOut:
-		t.guard.TimedOut(mark)
-	case fault == refused:
-		t.guard.Succeed()
-	default:
-		t.guard.Fail()
 	}
-	t.errors.Add(1)
-	err = failure(kind, faultOf(err), err)
-	if t.opts.OnError != nil {
-		t.opts.OnError(cmd.Name(), d, err)
+	c := t.calls.Get().(*call)
+	c.one[0] = cmd
+	c.cmds, c.size = c.one[:], sizeOf(cmd)
+	start := time.Now()
+	c.start = start
+	if through, err := t.run(ctx, n, c, kind); !through {
+		return t.report(ctx, cmd.Name(), start, err)
 	}
-	return err
+	sent := c.sent
+	t.release(c)
+	return t.result(ctx, start, cmd, kind, sent)
 }
 
 // Eval runs a script on key by its digest, or by its text if the server does
 // not have it. Otherwise it is Do.
 func (t *Transport) Eval(ctx context.Context, s *Script, key string, kind Kind, args ...any) (*redis.Cmd, error) {
 	cmd := s.Cmd(ctx, key, args...)
-	err := t.Do(ctx, key, cmd, kind)
-	return cmd.Cmd, err
+	if err := t.Do(ctx, key, cmd, kind); err != nil {
+		var reply redis.Error
+		if errors.As(err, &reply) {
+			return cmd.Cmd, err
+		}
+		return redis.NewCmd(ctx), err // a lane may still be using the other
+	}
+	return cmd.Cmd, nil
 }
 
-// Background runs a command whose outcome nobody waits for, if there is room;
-// otherwise it returns false and drops it.
+// Background runs a command whose outcome nobody waits for along with the next
+// round trip to key's node. It never blocks: it returns false, and the command
+// is dropped, if too many wait already or the node is not known or not well.
 func (t *Transport) Background(key string, cmd redis.Cmder) bool {
-	if t.begin(context.Background()) != nil {
-		return false
+	if n := t.routes.known(key); n != nil && n.guard.State() == breaker.Closed {
+		return n.enqueueBackground(cmd)
 	}
-	go func() {
-		defer t.calls.Done()
-		_ = t.Do(context.Background(), key, cmd, Write)
-	}()
-	return true
+	return false
 }
 
 // ForEachNode calls f with a client of each primary, several at once. The
-// clients are the transport's own: f must not close or keep them.
+// clients are the transport's own: f must not close or keep them. It is not
+// bounded by the budget, but by ctx.
 func (t *Transport) ForEachNode(ctx context.Context, f func(context.Context, *redis.Client) error) error {
-	if err := t.begin(ctx); err != nil {
+	if err := t.check(ctx); err != nil {
 		return err
 	}
-	defer t.calls.Done()
 	switch c := t.client.(type) {
 	case *redis.Client:
 		return f(ctx, c)
@@ -225,54 +196,91 @@ func (t *Transport) ForEachNode(ctx context.Context, f func(context.Context, *re
 }
 
 // State returns the state of the breaker; of several nodes, the worst.
-func (t *Transport) State() breaker.State { return t.guard.State() }
+func (t *Transport) State() breaker.State {
+	worst := breaker.Closed
+	for _, n := range t.routes.all() {
+		switch s := n.guard.State(); {
+		case s == breaker.Open:
+			return s
+		case s != breaker.Closed:
+			worst = s
+		}
+	}
+	return worst
+}
 
 // Rejected returns how many commands an open breaker refused.
 func (t *Transport) Rejected() uint64 { return t.rejected.Load() }
 
 // Errors returns how many commands failed for a reason other than their
 // caller's context or an open breaker.
-func (t *Transport) Errors() uint64 { return t.errors.Load() }
+func (t *Transport) Errors() uint64 { return t.failed.Load() }
 
-func (t *Transport) begin(ctx context.Context) error {
+func (t *Transport) check(ctx context.Context) error {
 	if err := cache.CheckContext(ctx); err != nil {
 		return err
 	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if t.closed {
+	if t.isClosed() {
 		return cache.ErrClosed
 	}
-	t.calls.Add(1)
 	return nil
 }
 
-// Close ends the transport and waits for what it started until ctx ends. It is
-// idempotent.
+func (t *Transport) isClosed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
+// spawn runs f on a goroutine that Close waits for, unless closed.
+func (t *Transport) spawn(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.started.Go(f)
+	return true
+}
+
+// Close refuses further calls, lets those that were made come to their end,
+// and waits for what the transport started until ctx ends. It is idempotent.
+// The client given to New stays open unless CloseClient was set.
 func (t *Transport) Close(ctx context.Context) error {
 	t.mu.Lock()
 	first := !t.closed
 	t.closed = true
 	t.mu.Unlock()
+
+	nodes := t.routes.all()
+	for _, n := range nodes {
+		n.close()
+	}
+	var errs []error
+	for _, n := range nodes {
+		errs = append(errs, n.wait(ctx))
+	}
+	errs = append(errs, waitFor(ctx, &t.started))
+	if first && t.own {
+		errs = append(errs, t.client.Close())
+	}
+	if first && t.opts.CloseClient {
+		errs = append(errs, t.given.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// waitFor waits for wg until ctx ends.
+func waitFor(ctx context.Context, wg *sync.WaitGroup) error {
 	done := make(chan struct{})
 	go func() {
-		t.calls.Wait()
+		wg.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	err := t.guard.Close(ctx)
-	if !first {
-		return err
-	}
-	if t.own {
-		err = errors.Join(err, t.client.Close())
-	}
-	if t.opts.CloseClient {
-		err = errors.Join(err, t.given.Close())
-	}
-	return err
 }

@@ -1,0 +1,201 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+
+	"github.com/larder-go/larder/internal/breaker"
+	"github.com/redis/go-redis/v9"
+)
+
+// lane is a goroutine of a node with at most one round trip under way.
+type lane struct {
+	// immutable
+	node  *node
+	extra bool
+	wake  chan struct{}
+
+	// confined to run
+	extras []redis.Cmder // of Background
+	cmds   []redis.Cmder
+	first  firstCmd
+
+	// guarded by node.mu, but run may read them without it
+	batch []*call
+	trip  *trip         // nil between round trips
+	done  chan struct{} // of the last trip
+}
+
+// trip is the context of one round trip. Its Done is closed by the node's
+// sweep, so that it needs no timer of its own; connections have a deadline.
+type trip struct {
+	deadline time.Time
+	done     chan struct{}
+}
+
+func (t *trip) Deadline() (time.Time, bool) { return t.deadline, true }
+func (t *trip) Done() <-chan struct{}       { return t.done }
+func (t *trip) Value(any) any               { return nil }
+
+func (t *trip) Err() error {
+	select {
+	case <-t.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// firstCmd stands for the first command of a round trip. go-redis asks for its
+// arguments when it has a connection and begins to write: before that, nothing
+// was sent.
+type firstCmd struct {
+	redis.Cmder
+	sent bool
+}
+
+// Args returns the command's arguments, and notes that it is being sent.
+func (f *firstCmd) Args() []any {
+	f.sent = true
+	return f.Cmder.Args()
+}
+
+func newLane(n *node, extra bool) *lane {
+	return &lane{node: n, extra: extra, wake: make(chan struct{}, 1)}
+}
+
+func (l *lane) run() {
+	for l.node.take(l) {
+		start := time.Now()
+		l.roundTrip()
+		if l.extra && l.node.retire(l, time.Since(start)) {
+			return
+		}
+		runtime.Gosched() // those who got their answer queue their next call
+	}
+}
+
+// departLocked readies the lane for a round trip with its batch.
+func (l *lane) departLocked(now time.Time) {
+	if l.trip = (&trip{now.Add(l.node.budget), l.done}); l.done == nil || l.trip.Err() != nil {
+		l.done = make(chan struct{})
+		l.trip.done = l.done
+	}
+}
+
+// expireLocked ends what the lane has under way and is overdue. It reports
+// whether anything is under way.
+func (l *lane) expireLocked(now time.Time) bool {
+	if l.trip == nil {
+		return false
+	}
+	if now.Before(l.trip.deadline) {
+		return true
+	}
+	if l.trip.Err() == nil {
+		close(l.trip.done)
+	}
+	for _, c := range l.batch {
+		if now.Sub(c.start) >= l.node.budget+l.node.budget/sweeps {
+			c.expire()
+		}
+	}
+	return true
+}
+
+// roundTrip sends the batch and wakes its callers.
+func (l *lane) roundTrip() {
+	sent := false
+	if l.claim(); len(l.cmds) > 0 {
+		if mark, ok := l.node.guard.Allow(); ok {
+			sent = l.send(l.trip, l.cmds)
+			l.sendForgotten(l.trip)
+			l.judge(mark)
+		} else {
+			l.fail(breaker.ErrOpen)
+		}
+	}
+	l.node.landed(l)
+	for _, c := range l.batch {
+		c.sent = sent
+		c.finish()
+	}
+	clear(l.extras)
+	clear(l.cmds)
+}
+
+// claim takes over the batch's commands, without the calls that nobody waits
+// for any more.
+func (l *lane) claim() {
+	l.cmds = l.cmds[:0]
+	for _, c := range l.batch {
+		if c.take() {
+			l.cmds = c.appendTo(l.cmds)
+		}
+	}
+	l.cmds = append(l.cmds, l.extras...)
+}
+
+// send makes one round trip. It reports whether it may have reached the server.
+func (l *lane) send(ctx context.Context, cmds []redis.Cmder) (sent bool) {
+	head := cmds[0]
+	l.first = firstCmd{Cmder: head}
+	cmds[0] = &l.first
+	if len(cmds) == 1 {
+		_ = l.node.client.Process(ctx, &l.first)
+	} else {
+		pipe := l.node.client.Pipeline()
+		_ = pipe.BatchProcess(ctx, cmds...)
+		_, _ = pipe.Exec(ctx)
+	}
+	cmds[0] = head
+	return l.first.sent
+}
+
+// sendForgotten runs the scripts again that the server did not have.
+func (l *lane) sendForgotten(ctx context.Context) {
+	var again []redis.Cmder
+	for _, cmd := range l.cmds {
+		if isForgotten(cmd) {
+			again = append(again, cmd)
+		}
+	}
+	if len(again) > 0 {
+		l.send(ctx, again)
+	}
+}
+
+// fail gives every command of the batch the same error.
+func (l *lane) fail(err error) {
+	for _, cmd := range l.cmds {
+		cmd.SetErr(err)
+	}
+}
+
+// judge tells the breaker how the round trip went: as badly as its worst
+// command.
+func (l *lane) judge(mark uint64) {
+	worst := none
+	for _, cmd := range l.cmds {
+		err := cmd.Err()
+		if get, ok := cmd.(*getCmd); ok && err == nil {
+			err = get.reply.err
+		}
+		if err != nil && err != redis.Nil { //nolint:errorlint // the common case, told cheaply
+			worst = max(worst, faultOf(err))
+		}
+		if errors.Is(err, redis.ErrClosed) && l.node.onGone != nil {
+			l.node.onGone()
+		}
+	}
+	switch {
+	case worst == none || worst == refused:
+		l.node.guard.Succeed()
+	case worst == timedOut:
+		l.node.guard.TimedOut(mark)
+	default:
+		l.node.guard.Fail()
+	}
+}

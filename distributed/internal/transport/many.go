@@ -1,0 +1,124 @@
+package transport
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// DoMany runs many commands of one key each, keys[i] being that of cmds[i], in
+// one round trip per node, and returns an error per command as Do does. There
+// is no atomicity across them; those of one key run in their order.
+//
+// A very large batch takes several round trips, one after the other, and each
+// has a budget of its own.
+func (t *Transport) DoMany(ctx context.Context, keys []string, cmds []redis.Cmder, kind Kind) []error {
+	errs := make([]error, len(cmds))
+	shares := make(map[*node]*share)
+	var order []*share
+	for i, cmd := range cmds {
+		n, err := t.admit(ctx, keys[i])
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		s := shares[n]
+		if s == nil {
+			s = &share{node: n}
+			shares[n] = s
+			order = append(order, s)
+		}
+		s.cmds, s.at = append(s.cmds, cmd), append(s.at, i)
+	}
+	for len(order) > 0 {
+		for _, s := range order {
+			s.queue(t)
+		}
+		left := order[:0]
+		for _, s := range order {
+			s.settle(ctx, t, kind, errs)
+			if len(s.cmds) > 0 {
+				left = append(left, s)
+			}
+		}
+		order = left
+	}
+	return errs
+}
+
+// share is what one node gets of a DoMany.
+type share struct {
+	node *node
+	cmds []redis.Cmder // not yet sent
+	at   []int         // their places in the whole
+
+	call  *call // under way
+	start time.Time
+}
+
+// queue sends the next chunk on its way.
+func (s *share) queue(t *Transport) {
+	s.call, s.start = t.calls.Get().(*call), time.Now()
+	s.call.start, s.call.cmds = s.start, chunk(s.cmds)
+	for _, cmd := range s.call.cmds {
+		s.call.size += sizeOf(cmd)
+	}
+	if !s.node.enqueue(s.call) {
+		s.call = nil
+	}
+}
+
+// chunk returns how much of cmds goes in one round trip.
+func chunk(cmds []redis.Cmder) []redis.Cmder {
+	size := 0
+	for i, cmd := range cmds {
+		size += sizeOf(cmd)
+		if i > 0 && (i >= maxBatch || size > maxBytes) {
+			return cmds[:i:i]
+		}
+	}
+	return cmds[:len(cmds):len(cmds)]
+}
+
+// settle waits for the chunk under way and fills in what became of it. If it
+// got lost the rest is not sent.
+func (s *share) settle(ctx context.Context, t *Transport, kind Kind, errs []error) {
+	if s.call == nil {
+		s.fail(ctx, t, errs, t.refusal())
+		return
+	}
+	cmds := s.call.cmds
+	at := s.at[:len(cmds)]
+	s.cmds, s.at = s.cmds[len(cmds):], s.at[len(cmds):]
+	through, err := await(ctx, s.call, kind)
+	if !through {
+		for _, i := range at {
+			errs[i] = t.report(ctx, "batch", s.start, err)
+		}
+		s.fail(ctx, t, errs, abandoned(ctx))
+		return
+	}
+	sent := s.call.sent
+	t.release(s.call)
+	for i, cmd := range cmds {
+		errs[at[i]] = t.result(ctx, s.start, cmd, kind, sent)
+	}
+}
+
+// fail gives the commands that were not sent an error.
+func (s *share) fail(ctx context.Context, t *Transport, errs []error, err error) {
+	for _, i := range s.at {
+		errs[i] = t.report(ctx, "batch", s.start, err)
+	}
+	s.cmds, s.at = nil, nil
+}
+
+// abandoned is the error of a command that was never sent, in a batch that was
+// given up.
+func abandoned(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return unavailable(errBudget)
+}

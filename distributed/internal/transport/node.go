@@ -1,0 +1,318 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder/internal/breaker"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// baseLanes is how many round trips a node has under way at once when they
+	// are fast. Two keep the server busy while replies are handed out; more
+	// would only make batches smaller.
+	baseLanes = 2
+
+	// maxLanes is how many it has when they are slow.
+	maxLanes = 8
+
+	// slow is how long a call waits for a lane before there is one more. That
+	// lane lasts as long as its round trips take this long.
+	slow = time.Millisecond
+
+	// maxBatch and maxBytes bound what shares a round trip, so that a huge
+	// value goes alone.
+	maxBatch = 512
+	maxBytes = 256 << 10
+
+	// sweeps is how often, in a budget, a node looks for calls whose time is up.
+	sweeps = 10
+
+	// maxBackground is how many fire-and-forget commands may wait.
+	maxBackground = 1024
+
+	// probeTimeout is how long a probe may take. It is longer than any budget:
+	// nobody waits for it, and it may have to connect.
+	probeTimeout = time.Second
+)
+
+// pipeliner is what a node needs of a client.
+type pipeliner interface {
+	Process(ctx context.Context, cmd redis.Cmder) error
+	Pipeline() redis.Pipeliner
+	Ping(ctx context.Context) *redis.StatusCmd
+}
+
+// node is one server with the calls that wait for it.
+//
+// Calls wait in one queue. A lane is a goroutine with at most one round trip
+// under way: it takes everything that waits, sends it in one pipeline, hands
+// the replies out, and looks again. So calls share round trips exactly when
+// the server is the bottleneck, and no call waits for others to join it.
+//
+// A call that is queued after another returned is never answered by a round
+// trip that began before: a lane takes calls first and sends them then. That
+// makes a Get see every write that returned before it.
+type node struct {
+	client pipeliner
+	budget time.Duration
+	guard  *breaker.Breaker
+	onGone func() // the client was closed
+	lanes  sync.WaitGroup
+
+	mu         sync.Mutex
+	queue      []*call
+	since      time.Time // when the queue's first call came, if no lane was free
+	background []redis.Cmder
+	idle       []*lane
+	running    []*lane
+	watched    bool // whether the watch will look at the queue again
+	watch      *time.Timer
+	single     *lane       // for direct
+	own        atomic.Bool // whether single is in use; set under mu
+	swept      bool        // whether the sweep will look at the calls again
+	sweep      *time.Timer
+	closed     bool
+}
+
+var errNodeGone = errors.New("node is gone")
+
+func newNode(client pipeliner, opts *Options) *node {
+	n := &node{client: client, budget: opts.Budget}
+	n.single = newLane(n, false)
+	n.guard = breaker.New(opts.Breaker, n.probe, opts.OnBreaker)
+	n.watch = time.AfterFunc(time.Hour, n.look)
+	n.watch.Stop()
+	n.sweep = time.AfterFunc(time.Hour, n.expire)
+	n.sweep.Stop()
+	return n
+}
+
+func (n *node) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	return n.client.Ping(ctx).Err()
+}
+
+// enqueue hands c to the node's lanes, unless the node is closed.
+func (n *node) enqueue(c *call) bool {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return false
+	}
+	n.queue = append(n.queue, c)
+	n.wakeLocked()
+	return true
+}
+
+// direct makes the round trip of c alone, on the caller's own goroutine, if
+// nothing else is under way: a caller that has nobody to share with shall not
+// pay for being handed over. It reports whether it did. The caller cannot
+// leave, so it is not for one whose context may end.
+func (n *node) direct(c *call) bool {
+	n.mu.Lock()
+	if n.closed || len(n.queue) > 0 || len(n.background) > 0 || len(n.idle) < len(n.running) || n.own.Load() {
+		n.mu.Unlock()
+		return false
+	}
+	n.own.Store(true)
+	l := n.single
+	l.batch = append(l.batch[:0], c)
+	l.departLocked(c.start)
+	n.sweepLocked()
+	n.mu.Unlock()
+	l.roundTrip()
+	n.own.Store(false)
+	return true
+}
+
+func (n *node) sweepLocked() {
+	if !n.swept {
+		n.swept = true
+		n.sweep.Reset(n.budget / sweeps)
+	}
+}
+
+// enqueueBackground queues cmd for the next round trip, if there is room.
+func (n *node) enqueueBackground(cmd redis.Cmder) bool {
+	n.mu.Lock()
+	if n.closed || len(n.background) >= maxBackground {
+		n.mu.Unlock()
+		return false
+	}
+	n.background = append(n.background, cmd)
+	n.wakeLocked()
+	return true
+}
+
+// wakeLocked finds a lane for what was queued, and unlocks.
+func (n *node) wakeLocked() {
+	n.sweepLocked()
+	switch {
+	case len(n.idle) > 0:
+		l := n.idle[len(n.idle)-1]
+		n.idle = n.idle[:len(n.idle)-1]
+		n.mu.Unlock()
+		l.wake <- struct{}{}
+		return
+	case len(n.running) < baseLanes:
+		n.startLocked(false)
+	case !n.watched:
+		n.watched, n.since = true, time.Now()
+		n.watch.Reset(slow)
+	}
+	n.mu.Unlock()
+}
+
+func (n *node) startLocked(extra bool) {
+	l := newLane(n, extra)
+	n.running = append(n.running, l)
+	n.lanes.Go(l.run)
+}
+
+// look starts a lane if calls have waited too long for one.
+func (n *node) look() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.watched = false
+	if n.closed || len(n.queue) == 0 || len(n.idle) > 0 {
+		return
+	}
+	wait := slow - time.Since(n.since)
+	if wait <= 0 {
+		if len(n.running) >= maxLanes {
+			wait = slow
+		} else {
+			n.startLocked(true)
+			n.since, wait = time.Now(), slow
+		}
+	}
+	n.watched = true
+	n.watch.Reset(wait)
+}
+
+// take waits until there is something to send. It returns false when the lane
+// shall end.
+func (n *node) take(l *lane) bool {
+	n.mu.Lock()
+	for len(n.queue) == 0 && len(n.background) == 0 {
+		if n.closed {
+			n.endLocked(l)
+			n.mu.Unlock()
+			return false
+		}
+		n.idle = append(n.idle, l)
+		n.mu.Unlock()
+		<-l.wake
+		n.mu.Lock()
+	}
+	k := batchOf(n.queue)
+	if k == len(n.queue) {
+		n.queue, l.batch = l.batch[:0], n.queue
+	} else {
+		l.batch = append(l.batch[:0], n.queue[:k]...)
+		rest := copy(n.queue, n.queue[k:])
+		clear(n.queue[rest:])
+		n.queue = n.queue[:rest]
+	}
+	if n.watched {
+		n.since = time.Now()
+	}
+	l.extras, n.background = n.background, l.extras[:0]
+	l.departLocked(time.Now())
+	n.mu.Unlock()
+	return true
+}
+
+// batchOf returns how many of the calls go together.
+func batchOf(queue []*call) int {
+	cmds, size := 0, 0
+	for i, c := range queue {
+		cmds += max(1, len(c.cmds))
+		size += c.size
+		if i > 0 && (cmds > maxBatch || size > maxBytes) {
+			return i
+		}
+	}
+	return len(queue)
+}
+
+// retire reports whether an extra lane shall end after a round trip of d.
+func (n *node) retire(l *lane, d time.Duration) bool {
+	if d >= slow {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return false // drain first
+	}
+	n.endLocked(l)
+	return true
+}
+
+func (n *node) endLocked(l *lane) {
+	n.running = slices.DeleteFunc(n.running, func(r *lane) bool { return r == l })
+}
+
+// landed notes that l's round trip is over, before its calls may be reused.
+func (n *node) landed(l *lane) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l.trip = nil
+}
+
+// expire ends the calls and round trips whose time is up. Lanes mostly notice
+// by themselves, for their connections have a deadline; this is for calls that
+// no lane has taken, and for whatever else keeps a lane busy.
+func (n *node) expire() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	for _, c := range n.queue {
+		if now.Sub(c.start) >= n.budget {
+			c.expire()
+		}
+	}
+	busy := len(n.queue) > 0
+	for _, l := range n.running {
+		busy = l.expireLocked(now) || busy
+	}
+	busy = n.single.expireLocked(now) || busy
+	if n.swept = busy; busy {
+		n.sweep.Reset(n.budget / sweeps)
+	}
+}
+
+// close lets the lanes finish what is queued and end. wait waits for them.
+func (n *node) close() {
+	n.mu.Lock()
+	n.closed = true
+	idle := n.idle
+	n.idle = nil
+	n.watch.Stop()
+	n.mu.Unlock()
+	for _, l := range idle {
+		l.wake <- struct{}{}
+	}
+}
+
+func (n *node) wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		n.lanes.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return n.guard.Close(ctx)
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), n.guard.Close(ctx))
+	}
+}

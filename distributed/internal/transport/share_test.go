@@ -1,0 +1,130 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/internal/redistest"
+	"github.com/redis/go-redis/v9"
+)
+
+// open returns a transport over client that is closed when the test ends.
+func open(tb testing.TB, client redis.UniversalClient, opts Options) *Transport {
+	tb.Helper()
+	tr, err := New(client, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := tr.Close(context.Background()); err != nil {
+			tb.Errorf("Close: %v", err)
+		}
+	})
+	return tr
+}
+
+// patient is for tests on real servers that are not about time.
+var patient = Options{Budget: 10 * time.Second}
+
+func set(tr *Transport, key, value string) error {
+	ctx := context.Background()
+	return tr.Do(ctx, key, redis.NewStatusCmd(ctx, "set", key, value), Write)
+}
+
+func TestSharedGetsBringEachItsOwn(t *testing.T) {
+	checkSharing(t, redistest.Server(t).Client())
+}
+
+// checkSharing runs many gets of known values at once, with and without a
+// context that may end, among writes of other keys.
+func checkSharing(t *testing.T, client redis.UniversalClient) {
+	const goroutines, keys = 64, 1000
+	gets := 100_000
+	if testing.Short() {
+		gets = 10_000
+	}
+	tr := open(t, client, patient)
+	names, cmds := make([]string, keys), make([]redis.Cmder, keys)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for i := range keys {
+		names[i] = "k" + strconv.Itoa(i)
+		cmds[i] = redis.NewStatusCmd(ctx, "set", names[i], fmt.Sprintf("%*d", 1+i, i))
+	}
+	for i, err := range tr.DoMany(ctx, names, cmds, Write) {
+		if err != nil {
+			t.Fatalf("set %d: %v", i, err)
+		}
+	}
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			ctx := ctx
+			if g%2 == 0 {
+				ctx = context.Background()
+			}
+			random := rand.New(rand.NewPCG(uint64(g), 2))
+			for i := range gets / goroutines {
+				k := random.IntN(keys + keys/10) // some do not exist
+				v, err := tr.Get(ctx, "k"+strconv.Itoa(k))
+				switch {
+				case k >= keys && !errors.Is(err, redis.Nil):
+					t.Errorf("got %v for a missing key, want redis.Nil", err)
+					return
+				case k < keys && (err != nil || string(v) != fmt.Sprintf("%*d", 1+k, k)):
+					t.Errorf("got %.20q, %v for key %d", v, err, k)
+					return
+				}
+				if i%50 == 0 {
+					if err := set(tr, fmt.Sprint("other", g), "x"); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Each goroutine owns a key, and reads its last write however calls are shared.
+func TestGetSeesEveryWriteThatReturned(t *testing.T) {
+	tr := open(t, redistest.Server(t).Client(), patient)
+	rounds := 500
+	if testing.Short() {
+		rounds = 50
+	}
+	var wg sync.WaitGroup
+	for g := range 32 {
+		wg.Go(func() {
+			ctx, key := context.Background(), fmt.Sprint("own", g)
+			for i := range rounds {
+				want := strconv.Itoa(i)
+				if err := set(tr, key, want); err != nil {
+					t.Error(err)
+					return
+				}
+				// Another goroutine reads: only returning orders the two.
+				got := make(chan string)
+				go func() {
+					v, err := tr.Get(ctx, key)
+					if err != nil {
+						t.Error(err)
+					}
+					got <- string(v)
+				}()
+				if v := <-got; v != want {
+					t.Errorf("got %q, want %q", v, want)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
