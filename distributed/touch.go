@@ -24,7 +24,7 @@ const touchShare = 16
 // command too many and nothing else.
 type touchMemo struct {
 	epoch time.Time // immutable
-	slots [4096]atomic.Pointer[touched]
+	slots [1 << 14]atomic.Pointer[touched]
 }
 
 type touched struct {
