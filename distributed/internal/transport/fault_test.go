@@ -1,0 +1,370 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/breaker"
+	"github.com/redis/go-redis/v9"
+)
+
+// server is a scripted Redis over in-memory pipes.
+type server struct {
+	// answer returns the reply to a command, or "" for none; hangUp ends the
+	// connection instead.
+	answer func(args []string) string
+
+	mu   sync.Mutex
+	seen []string // the commands that came, without the handshake
+}
+
+const hangUp = "hang up"
+
+func (s *server) client() *redis.Client { return s.clientThat(s.dial) }
+
+func (s *server) clientThat(dials func(context.Context, string, string) (net.Conn, error)) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Dialer: dials, DisableIdentity: true, Protocol: 2,
+		MaintNotificationsConfig: noMaintNotifications(), // or it looks up names
+	})
+}
+
+func (s *server) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	go s.serve(there)
+	return here, nil
+}
+
+func (s *server) serve(conn net.Conn) {
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for {
+		args, err := readCommand(r)
+		if err != nil {
+			return
+		}
+		var reply string
+		switch args[0] {
+		case "hello":
+			reply = "-ERR unknown command\r\n"
+		case "client":
+			reply = "+OK\r\n"
+		default:
+			s.mu.Lock()
+			s.seen = append(s.seen, strings.Join(args, " "))
+			s.mu.Unlock()
+			reply = s.answer(args)
+		}
+		if reply == hangUp {
+			return
+		}
+		if _, err := conn.Write([]byte(reply)); err != nil {
+			return
+		}
+	}
+}
+
+func (s *server) count(command string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, c := range s.seen {
+		if strings.HasPrefix(c, command) {
+			n++
+		}
+	}
+	return n
+}
+
+func readCommand(r *bufio.Reader) ([]string, error) {
+	n, err := readNumber(r, '*')
+	if err != nil {
+		return nil, err
+	}
+	args := make([]string, n)
+	for i := range args {
+		size, err := readNumber(r, '$')
+		if err != nil {
+			return nil, err
+		}
+		buf := make([]byte, size+2)
+		for k := range buf {
+			if buf[k], err = r.ReadByte(); err != nil {
+				return nil, err
+			}
+		}
+		args[i] = string(buf[:size])
+	}
+	return args, nil
+}
+
+func readNumber(r *bufio.Reader, mark byte) (int, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	if line[0] != mark {
+		return 0, fmt.Errorf("got %q", line)
+	}
+	return strconv.Atoi(strings.TrimSpace(line[1:]))
+}
+
+func silent([]string) string { return "" }
+
+// over returns a transport over s for a test in a bubble.
+func over(t *testing.T, s *server, opts Options) *Transport {
+	client := s.client()
+	t.Cleanup(func() { _ = client.Close() })
+	return open(t, client, opts)
+}
+
+func incr(ctx context.Context, tr *Transport) error {
+	return tr.Do(ctx, "k", redis.NewIntCmd(ctx, "incr", "k"), Write)
+}
+
+// A server that takes commands and never answers.
+func TestNoCallOutlastsItsBudget(t *testing.T) {
+	calls := map[string]struct {
+		do   func(context.Context, *Transport) error
+		want error
+	}{
+		"get": {func(ctx context.Context, tr *Transport) error {
+			_, err := tr.Get(ctx, "k")
+			return err
+		}, cache.ErrUnavailable},
+		"read": {func(ctx context.Context, tr *Transport) error {
+			return tr.Do(ctx, "k", redis.NewIntCmd(ctx, "strlen", "k"), Read)
+		}, cache.ErrUnavailable},
+		"write": {incr, cache.ErrOutcomeUnknown},
+		"batch": {func(ctx context.Context, tr *Transport) error {
+			cmds := []redis.Cmder{redis.NewIntCmd(ctx, "incr", "a"), redis.NewIntCmd(ctx, "incr", "b")}
+			return errors.Join(tr.DoMany(ctx, []string{"a", "b"}, cmds, Write)...)
+		}, cache.ErrOutcomeUnknown},
+	}
+	for name, c := range calls {
+		for _, cancellable := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/cancellable=%t", name, cancellable), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					tr := over(t, &server{answer: silent}, Options{})
+					ctx := context.Background()
+					if cancellable {
+						var cancel func()
+						ctx, cancel = context.WithCancel(ctx)
+						defer cancel()
+					}
+					start := time.Now()
+					err := c.do(ctx, tr)
+					if d := time.Since(start); d > 120*time.Millisecond {
+						t.Errorf("took %v, want about the budget of 100ms", d)
+					}
+					if !errors.Is(err, c.want) {
+						t.Errorf("got %v, want %v", err, c.want)
+					}
+					if got := tr.State(); got != breaker.Open {
+						t.Errorf("breaker is %v after a timeout and no success, want open", got)
+					}
+					start = time.Now()
+					if err := c.do(ctx, tr); !errors.Is(err, cache.ErrUnavailable) {
+						t.Errorf("got %v from an open breaker, want ErrUnavailable", err)
+					}
+					if d := time.Since(start); d != 0 {
+						t.Errorf("an open breaker took %v", d)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Nobody answers the dial: nothing can have been sent.
+func TestWriteWithoutConnectionWasNotDone(t *testing.T) {
+	dials := map[string]func(ctx context.Context, network, addr string) (net.Conn, error){
+		"refused": func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+		},
+		"unanswered": func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+		"deaf to its context": func(context.Context, string, string) (net.Conn, error) {
+			time.Sleep(3 * time.Second)
+			return nil, errors.New("at last")
+		},
+	}
+	for name, dial := range dials {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{answer: silent}
+				client := s.clientThat(dial)
+				defer client.Close()
+				tr := open(t, client, Options{})
+				start := time.Now()
+				err := incr(context.Background(), tr)
+				if d := time.Since(start); d > 120*time.Millisecond {
+					t.Errorf("took %v", d)
+				}
+				if !errors.Is(err, cache.ErrUnavailable) || errors.Is(err, cache.ErrOutcomeUnknown) {
+					t.Errorf("got %v, want ErrUnavailable", err)
+				}
+				if err := tr.Close(context.Background()); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(10 * time.Second) // go-redis's own dials end
+			})
+		})
+	}
+}
+
+func TestLostReplyIsOutcomeUnknownAndNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: func(args []string) string {
+			if args[0] == "ping" {
+				return "+PONG\r\n"
+			}
+			return hangUp
+		}}
+		tr := over(t, s, Options{})
+		ctx := context.Background()
+		if err := incr(ctx, tr); !errors.Is(err, cache.ErrOutcomeUnknown) {
+			t.Errorf("got %v for a write, want ErrOutcomeUnknown", err)
+		}
+		if n := s.count("incr"); n != 1 {
+			t.Errorf("INCR was sent %d times, want once", n)
+		}
+		if _, err := tr.Get(ctx, "k"); !errors.Is(err, cache.ErrUnavailable) {
+			t.Errorf("got %v for a read, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestErrorRepliesThatMeanNotDone(t *testing.T) {
+	for _, reply := range []string{
+		"LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.",
+		"CLUSTERDOWN The cluster is down", "MISCONF Redis is configured to save RDB snapshots", "OOM command not allowed",
+		"NOAUTH Authentication required.", "NOPERM this user has no permissions", "ERR max number of clients reached",
+		"MASTERDOWN Link with MASTER is down", "BUSY Redis is busy running a script", "NOREPLICAS Not enough good replicas",
+	} {
+		word, _, _ := strings.Cut(reply, " ")
+		t.Run(word, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := over(t, &server{answer: func([]string) string { return "-" + reply + "\r\n" }}, Options{})
+				ctx := context.Background()
+				err := incr(ctx, tr)
+				if !errors.Is(err, cache.ErrUnavailable) || errors.Is(err, cache.ErrOutcomeUnknown) {
+					t.Errorf("got %v for a write, want ErrUnavailable", err)
+				}
+				if _, err := tr.Get(ctx, "k"); !errors.Is(err, cache.ErrUnavailable) {
+					t.Errorf("got %v for a get, want ErrUnavailable", err)
+				}
+			})
+		})
+	}
+}
+
+func TestErrorReplyIsOfItsCommandAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := over(t, &server{answer: func(args []string) string {
+			if args[1] == "list" {
+				return "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+			}
+			return "$1\r\nv\r\n"
+		}}, Options{})
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				if i%10 == 0 {
+					_, err := tr.Get(ctx, "list")
+					if !redis.HasErrorPrefix(err, "WRONGTYPE") || errors.Is(err, cache.ErrUnavailable) {
+						t.Errorf("got %v, want WRONGTYPE", err)
+					}
+					return
+				}
+				if v, err := tr.Get(ctx, "k"); err != nil || string(v) != "v" {
+					t.Errorf("got %q, %v", v, err)
+				}
+			})
+		}
+		wg.Wait()
+		if tr.State() != breaker.Closed || tr.Errors() != 0 {
+			t.Errorf("breaker %v, %d errors, want closed, 0", tr.State(), tr.Errors())
+		}
+	})
+}
+
+func TestEndedContextEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: silent}
+		tr := over(t, s, Options{})
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Millisecond, cancel)
+		var wg sync.WaitGroup
+		start := time.Now()
+		for i := range 20 {
+			wg.Go(func() {
+				if i%2 == 0 {
+					if _, err := tr.Get(ctx, "k"); !errors.Is(err, context.Canceled) || errors.Is(err, cache.ErrUnavailable) {
+						t.Errorf("got %v for a read, want context.Canceled", err)
+					}
+					return
+				}
+				if err := incr(ctx, tr); !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v for a write, want context.Canceled", err)
+				}
+			})
+		}
+		wg.Wait()
+		if d := time.Since(start); d != time.Millisecond {
+			t.Errorf("took %v, want 1ms", d)
+		}
+		if tr.State() != breaker.Closed || tr.Errors() != 0 {
+			t.Errorf("breaker %v, %d errors: a caller that leaves is no failure", tr.State(), tr.Errors())
+		}
+	})
+}
+
+// The write that was under way may have been done, the one that waited was not.
+func TestCancelledWriteSaysWhetherItWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: silent}
+		tr := over(t, s, Options{})
+		ctx, cancel := context.WithCancel(context.Background())
+		errs := make(chan error, 10)
+		for range 2 {
+			go func() { errs <- incr(ctx, tr) }()
+			synctest.Wait() // each lane takes one
+		}
+		go func() { errs <- incr(ctx, tr) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		unknown := 0
+		for range 3 {
+			err := <-errs
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want context.Canceled", err)
+			}
+			if errors.Is(err, cache.ErrOutcomeUnknown) {
+				unknown++
+			}
+		}
+		if n := s.count("incr"); unknown != 2 || n != 2 {
+			t.Errorf("%d writes unknown and %d sent, want 2 and 2", unknown, n)
+		}
+		time.Sleep(time.Second)
+		if n := s.count("incr"); n != 2 {
+			t.Errorf("the write that was given up unsent was sent later")
+		}
+	})
+}
