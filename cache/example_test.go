@@ -130,22 +130,24 @@ func ExampleTyped_Remove() {
 
 	prices := cache.NewTyped[int](c, nil)
 	price := 100 // in the source
+	cause := make(chan error, 1)
 	got, err := prices.GetOrCreateExclusive(ctx, "tea", func(ctx context.Context, _ *cache.Entry) (int, error) {
-		old := price
-		if price == 100 { // meanwhile somebody else changes it
-			price = 120
-			if err := prices.Remove(ctx, "tea"); err != nil {
-				return 0, err
-			}
-			<-ctx.Done() // this load has become useless
-			fmt.Println(context.Cause(ctx))
+		if price == 120 {
+			return price, nil
 		}
+		old := price
+		price = 120 // meanwhile somebody changes it, and says so
+		if err := prices.Remove(ctx, "tea"); err != nil {
+			return 0, err
+		}
+		cause <- context.Cause(ctx) // this load has become useless
 		return old, nil
 	})
 	fmt.Println(got, err)
+	fmt.Println(<-cause)
 	// Output:
-	// larder: invalidated during load
 	// 120 <nil>
+	// larder: invalidated during load
 }
 
 // A context can bypass the cache, for one call chain.

@@ -81,8 +81,10 @@ func openMemory(t testing.TB) *memory.Cache {
 	return c
 }
 
+// openRedis has time to spare: what is tested here is not how a slow machine is
+// coped with.
 func openRedis(t testing.TB) *distributed.Cache {
-	c, err := distributed.New(redistest.MiniClient(t, redistest.Mini(t)), nil)
+	c, err := distributed.New(redistest.MiniClient(t, redistest.Mini(t)), &distributed.Options{Budget: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
