@@ -95,13 +95,14 @@ type Breaker struct {
 
 	mu       sync.Mutex
 	closed   bool // by Close
+	running  bool // whether run is
 	pause    time.Duration
 	closedAt time.Time
 }
 
 // New returns a closed breaker. probe asks the server one harmless question; it
 // must return when its context ends. onChange, unless nil, hears of each change
-// of state, one at a time and in order; it must not block.
+// of state, one at a time and in order, shortly afterwards; it must not block.
 func New(opts Options, probe func(context.Context) error, onChange func(State)) *Breaker {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Breaker{opts: opts.withDefaults(), probe: probe, onChange: onChange, ctx: ctx, stop: stop}
@@ -150,43 +151,54 @@ func (b *Breaker) open() {
 	if b.pause == 0 || time.Since(b.closedAt) > b.opts.MaxOpen {
 		b.pause = b.opts.MinOpen
 	}
-	b.probing.Add(1)
-	b.setLocked(Open)
-	go b.run()
+	b.state.Store(uint32(Open))
+	if !b.running {
+		b.running = true
+		b.probing.Go(b.run)
+	}
 }
 
-func (b *Breaker) setLocked(s State) {
-	b.state.Store(uint32(s))
+// run probes while the breaker is not closed. It alone tells onChange, so that
+// no lock is held meanwhile and the order is right.
+func (b *Breaker) run() {
+	for {
+		b.tell(Open)
+		for !b.ask() {
+			if b.ctx.Err() != nil {
+				return
+			}
+		}
+		b.close()
+		b.tell(Closed)
+		if b.rest() {
+			return
+		}
+	}
+}
+
+func (b *Breaker) tell(s State) {
 	if b.onChange != nil {
 		b.onChange(s)
 	}
 }
 
-// run probes until the server answers or the breaker ends.
-func (b *Breaker) run() {
-	defer b.probing.Done()
+// ask pauses and then probes. It reports whether the server answered.
+func (b *Breaker) ask() bool {
 	timer := time.NewTimer(b.nextPause())
 	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-b.ctx.Done():
-			return
-		}
-		b.set(HalfOpen)
-		if b.probe(b.ctx) == nil {
-			b.close()
-			return
-		}
-		b.set(Open)
-		timer.Reset(b.nextPause())
+	select {
+	case <-timer.C:
+	case <-b.ctx.Done():
+		return false
 	}
-}
-
-func (b *Breaker) set(s State) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.setLocked(s)
+	b.state.Store(uint32(HalfOpen))
+	b.tell(HalfOpen)
+	if b.probe(b.ctx) == nil {
+		return true
+	}
+	b.state.Store(uint32(Open))
+	b.tell(Open)
+	return false
 }
 
 func (b *Breaker) close() {
@@ -194,7 +206,16 @@ func (b *Breaker) close() {
 	defer b.mu.Unlock()
 	b.failures.Store(0)
 	b.closedAt = time.Now()
-	b.setLocked(Closed)
+	b.state.Store(uint32(Closed))
+}
+
+// rest reports whether run may end. It may not if the breaker opened again
+// since it closed.
+func (b *Breaker) rest() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.running = b.State() != Closed && !b.closed
+	return !b.running
 }
 
 // nextPause returns how long to wait now, and lets the next one grow.

@@ -46,7 +46,20 @@ func (s *server) dial(context.Context, string, string) (net.Conn, error) {
 }
 
 func (s *server) serve(conn net.Conn) {
-	defer conn.Close()
+	replies := make(chan string, 10_000) // as a socket's buffer
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for reply := range replies {
+			if _, err := conn.Write([]byte(reply)); err != nil {
+				_ = conn.Close()
+			}
+		}
+	})
+	defer func() {
+		close(replies)
+		writing.Wait()
+		_ = conn.Close()
+	}()
 	r := bufio.NewReader(conn)
 	for {
 		args, err := readCommand(r)
@@ -65,12 +78,13 @@ func (s *server) serve(conn net.Conn) {
 			s.mu.Unlock()
 			reply = s.answer(args)
 		}
-		if reply == hangUp {
+		switch reply {
+		case "":
+			continue
+		case hangUp:
 			return
 		}
-		if _, err := conn.Write([]byte(reply)); err != nil {
-			return
-		}
+		replies <- reply
 	}
 }
 

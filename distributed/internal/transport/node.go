@@ -126,9 +126,11 @@ func (n *node) direct(c *call) bool {
 	l.batch = append(l.batch[:0], c)
 	l.departLocked(c.start)
 	n.sweepLocked()
+	n.lanes.Add(1)
 	n.mu.Unlock()
 	l.roundTrip()
 	n.own.Store(false)
+	n.lanes.Done()
 	return true
 }
 

@@ -1,0 +1,131 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/redistest"
+	"github.com/redis/go-redis/v9"
+)
+
+func TestCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a cluster takes seconds to form")
+	}
+	cluster := redistest.Cluster(t, 3)
+	t.Run("sharing", func(t *testing.T) { checkSharing(t, cluster.Client()) })
+	t.Run("moved slot", func(t *testing.T) { checkMovedSlot(t, cluster) })
+	t.Run("dead shard", func(t *testing.T) { checkDeadShard(t, cluster) })
+}
+
+// checkMovedSlot moves the empty slot of a key, half way and then wholly, and
+// expects every command to be executed once where the key is.
+func checkMovedSlot(t *testing.T, cluster *redistest.ClusterInstance) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tr := open(t, cluster.Client(), patient)
+	var key string
+	var slot int64
+	var from *redis.Client
+	for i := 0; ; i++ { // until its slot is empty, for only such a one moves so easily
+		key = fmt.Sprint("wanderer", i)
+		slot = cluster.Client().ClusterKeySlot(ctx, key).Val()
+		var err error
+		if from, err = cluster.Client().MasterForKey(ctx, key); err != nil {
+			t.Fatal(err)
+		}
+		if from.ClusterCountKeysInSlot(ctx, int(slot)).Val() == 0 {
+			break
+		}
+	}
+	if err := set(tr, key, "1"); err != nil {
+		t.Fatal(err)
+	}
+	var to *redis.Client
+	for i := range 3 {
+		if c := cluster.Node(i).Client(); c.Options().Addr != from.Options().Addr {
+			to = c
+		}
+	}
+	id := func(c *redis.Client) string { return c.Do(ctx, "cluster", "myid").Val().(string) }
+	fromID, toID := id(from), id(to)
+	do := func(c *redis.Client, args ...any) {
+		t.Helper()
+		if err := c.Do(ctx, args...).Err(); err != nil {
+			t.Fatalf("%v: %v", args[:2], err)
+		}
+	}
+	do(to, "cluster", "setslot", slot, "importing", fromID)
+	do(from, "cluster", "setslot", slot, "migrating", toID)
+	do(from, "del", key) // now it answers ASK for it
+	incrOnce := func(want int64) {
+		t.Helper()
+		cmd := redis.NewIntCmd(ctx, "incr", key)
+		if err := tr.Do(ctx, key, cmd, Write); err != nil || cmd.Val() != want {
+			t.Errorf("got %d, %v, want %d", cmd.Val(), err, want)
+		}
+	}
+	incrOnce(1)
+	do(to, "cluster", "setslot", slot, "node", toID)
+	do(from, "cluster", "setslot", slot, "node", toID) // now it answers MOVED
+	incrOnce(2)
+	if v, err := tr.Get(ctx, key); err != nil || string(v) != "2" {
+		t.Errorf("got %q, %v, want 2", v, err)
+	}
+}
+
+func checkDeadShard(t *testing.T, cluster *redistest.ClusterInstance) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tr := open(t, cluster.Client(), Options{})
+	byNode := make(map[*node]string)
+	for i := 0; len(byNode) < 3; i++ {
+		key := strconv.Itoa(i)
+		if err := set(tr, key, key); err != nil {
+			t.Fatal(err)
+		}
+		n, err := tr.routes.node(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byNode[n] = key
+	}
+	frozen := cluster.Node(0)
+	addr := frozen.Addr()
+	frozen.Stop()
+	defer frozen.Cont()
+	for n, key := range byNode {
+		dead := n.client.(*redis.Client).Options().Addr == addr
+		start := time.Now()
+		for range 20 {
+			v, err := tr.Get(ctx, key)
+			switch {
+			case dead && !errors.Is(err, cache.ErrUnavailable):
+				t.Errorf("got %v from the frozen shard, want ErrUnavailable", err)
+			case !dead && (err != nil || string(v) != key):
+				t.Errorf("got %q, %v from a healthy shard", v, err)
+			}
+		}
+		if d := time.Since(start); dead && d > time.Second || !dead && d > 300*time.Millisecond {
+			t.Errorf("20 calls took %v, shard frozen: %t", d, dead)
+		}
+	}
+	keys, cmds := []string{}, []redis.Cmder{}
+	for _, key := range byNode {
+		keys, cmds = append(keys, key), append(cmds, redis.NewStringCmd(ctx, "get", key))
+	}
+	failed := 0
+	for _, err := range tr.DoMany(ctx, keys, cmds, Read) {
+		if err != nil {
+			failed++
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d of 3 shards failed in a batch, want the frozen one", failed)
+	}
+}

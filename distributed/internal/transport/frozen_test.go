@@ -1,0 +1,92 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/breaker"
+	"github.com/larder-go/larder/internal/redistest"
+)
+
+func TestFrozenServer(t *testing.T) {
+	srv := redistest.Server(t)
+	var mu sync.Mutex
+	var states []breaker.State
+	tr := open(t, srv.Client(), Options{OnBreaker: func(s breaker.State) {
+		mu.Lock()
+		defer mu.Unlock()
+		states = append(states, s)
+	}})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := set(tr, "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	srv.Stop()
+	start := time.Now()
+	if _, err := tr.Get(ctx, "k"); !errors.Is(err, cache.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	if d := time.Since(start); d > 150*time.Millisecond {
+		t.Errorf("the first call took %v", d)
+	}
+	var durations []time.Duration
+	for range 100 {
+		start = time.Now()
+		if _, err := tr.Get(ctx, "k"); !errors.Is(err, cache.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+		durations = append(durations, time.Since(start))
+	}
+	slices.Sort(durations)
+	if d := durations[90]; d > 5*time.Millisecond {
+		t.Errorf("nine in ten calls took up to %v with the breaker open", d)
+	}
+	if tr.Rejected() == 0 || tr.Errors() == 0 {
+		t.Errorf("rejected %d, errors %d, want some of both", tr.Rejected(), tr.Errors())
+	}
+	srv.Cont()
+	recover := time.Now()
+	for {
+		if v, err := tr.Get(ctx, "k"); err == nil {
+			if string(v) != "v" {
+				t.Errorf("got %q, want v", v)
+			}
+			break
+		}
+		if time.Since(recover) > 5*time.Second {
+			t.Fatal("no answer 5s after the server went on")
+		}
+		time.Sleep(time.Millisecond) // the probes are the transport's
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(states) < 3 || states[0] != breaker.Open || states[len(states)-1] != breaker.Closed {
+		t.Errorf("breaker went %v", states)
+	}
+}
+
+func TestRestartedServer(t *testing.T) {
+	srv := redistest.Server(t)
+	tr := open(t, srv.Client(), Options{})
+	if err := set(tr, "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	srv.Kill()
+	for range 10 {
+		if _, err := tr.Get(context.Background(), "k"); !errors.Is(err, cache.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+	}
+	srv.Restart()
+	for start := time.Now(); set(tr, "k", "v") != nil; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("no answer 5s after the restart")
+		}
+	}
+}
