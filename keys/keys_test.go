@@ -201,7 +201,7 @@ func TestValue(t *testing.T) {
 		{"nil keyer", (*pointerEntity)(nil), "%n"},
 		{"keyers in a list", []Keyer{entity{"1"}, &pointerEntity{"2"}, nil}, "[1|2|%n]"},
 		{"text marshaler", netip.MustParseAddr("10.0.0.1"), "10.0.0.1"},
-		{"struct", filter{Page: 2, Color: &red, Tags: []string{"x", "y"}, Range: [2]int{1, 9}, Since: time.Unix(0, 0)},
+		{"struct", filter{Page: 2, Color: &red, Tags: []string{"x", "y"}, Range: [2]int{1, 9}, Since: time.Unix(0, 0), none: 1},
 			"[Color=red%2Dish|Page=2|Range=[1|9]|Since=19700101T000000Z|Tags=[x|y]]"},
 		{"zero struct", filter{}, "[Color=%n|Page=0|Range=[0|0]|Since=00010101T000000Z|Tags=%n]"},
 		{"order of fields", reordered{Page: 2, Color: &red, Tags: []string{"x", "y"}, Range: [2]int{1, 9}, Since: time.Unix(0, 0)},
@@ -263,7 +263,7 @@ func TestValueRefuses(t *testing.T) {
 }
 
 func TestValueReportsTheErrorOfMarshalText(t *testing.T) {
-	if _, err := TryValue(badText{}); err != errBadText {
+	if _, err := TryValue(badText{}); !errors.Is(err, errBadText) {
 		t.Errorf("got %v, want %v", err, errBadText)
 	}
 }

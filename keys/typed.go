@@ -69,7 +69,7 @@ func fullName(t reflect.Type) (string, error) {
 		}
 		return t.PkgPath() + "." + t.Name(), nil
 	}
-	prefix := ""
+	var prefix string
 	switch t.Kind() {
 	case reflect.Pointer:
 		prefix = "*"
