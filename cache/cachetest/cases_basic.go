@@ -133,10 +133,13 @@ func valueCases() []testCase {
 		{
 			name: "Value/TooLargeIsRefused",
 			rule: "A value over the limit is refused with ErrValueTooLarge, and changes nothing.",
-			run: func(e *env) {
-				if e.cfg.MaxValueBytes == 0 {
-					return
+			applies: func(c *Config) string {
+				if c.MaxValueBytes == 0 {
+					return "Config.MaxValueBytes names no limit"
 				}
+				return ""
+			},
+			run: func(e *env) {
 				e.setLong("k", "old")
 				value := make([]byte, e.cfg.MaxValueBytes+1)
 				e.wantErr("Set over the limit", e.c.Set(e.ctx, "k", value, cache.EntryOptions{}), cache.ErrValueTooLarge)

@@ -133,7 +133,7 @@ func concurrentCases() []testCase {
 			for g := range goroutines {
 				wg.Go(func() {
 					for i := range rounds {
-						if err := e.useKey(fmt.Sprint("k", (g+i)%keys), g+i); err != nil {
+						if err := e.useKey(fmt.Sprint("k", (g+i)%keys), g+i/keys); err != nil {
 							problems <- err.Error()
 							return
 						}
@@ -159,10 +159,10 @@ func (e *env) useKey(key string, what int) error {
 	switch what % 5 {
 	case 0:
 		return e.c.Set(e.ctx, key, fmt.Append(nil, key, "=", what), cache.EntryOptions{TTL: time.Hour})
-	case 1:
-		return e.c.Remove(e.ctx, key)
 	case 2:
 		return e.c.Refresh(e.ctx, key)
+	case 4:
+		return e.c.Remove(e.ctx, key)
 	}
 	value, found, err := e.c.Get(e.ctx, key)
 	if err == nil && found && !strings.HasPrefix(string(value), key+"=") {

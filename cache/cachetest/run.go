@@ -17,7 +17,9 @@ type testCase struct {
 	needs []need
 	// exact cases need virtual time: they check milliseconds or wait for years.
 	exact bool
-	run   func(e *env)
+	// applies returns why the case does not apply, or nothing; nil: it does.
+	applies func(*Config) string
+	run     func(e *env)
 }
 
 // need is a capability that a case needs.
@@ -82,6 +84,11 @@ func Run(t *testing.T, cfg Config) {
 // execute runs the case and reports to reportTo(TB). It returns why the case
 // does not apply, if so.
 func (tc testCase) execute(t *testing.T, cfg *Config, report reporterTB) (skip string) {
+	if tc.applies != nil {
+		if skip := tc.applies(cfg); skip != "" {
+			return skip
+		}
+	}
 	if cfg.RealTime == nil {
 		synctest.Test(t, func(t *testing.T) {
 			skip, _ = tc.attempt(t, cfg, report)

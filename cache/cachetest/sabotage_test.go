@@ -1,0 +1,218 @@
+package cachetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+)
+
+// sabotage is the model with one fault, and the cases that must catch it.
+type sabotage struct {
+	name  string
+	build func(m *Model, b *broken)
+	cases []string
+}
+
+func TestEachSabotageIsCaughtByItsCases(t *testing.T) {
+	for _, s := range sabotages() {
+		t.Run(s.name, func(t *testing.T) {
+			for _, tc := range cases() {
+				if slices.Contains(s.cases, tc.name) {
+					mustCatch(t, tc, s)
+				}
+			}
+		})
+	}
+}
+
+func mustCatch(t *testing.T, tc testCase, s sabotage) {
+	t.Helper()
+	cfg := Config{New: func(testing.TB) cache.Cache { return newBroken(s.build) }}
+	if tc.applies != nil {
+		cfg.MaxValueBytes = 1 << 16
+	}
+	var r recorder
+	if skip := tc.execute(t, cfg.withDefaults(t), &r); skip != "" {
+		t.Fatalf("%s was skipped: %s", tc.name, skip)
+	}
+	if len(r.failures) == 0 {
+		t.Errorf("%s does not catch it", tc.name)
+	}
+	for _, f := range r.failures {
+		if !strings.Contains(f, "rule: "+tc.rule) {
+			t.Errorf("a failure does not say the rule: %s", f)
+		}
+	}
+}
+
+// Every case must be able to fail: each is there for a sabotage.
+func TestEveryCaseCatchesASabotage(t *testing.T) {
+	caught := make(map[string]bool)
+	for _, s := range sabotages() {
+		for _, name := range s.cases {
+			caught[name] = true
+		}
+	}
+	for _, tc := range cases() {
+		if !caught[tc.name] {
+			t.Errorf("no sabotage is there for case %s to catch", tc.name)
+		}
+		delete(caught, tc.name)
+	}
+	for name := range caught {
+		t.Errorf("a sabotage names a case that is not: %s", name)
+	}
+}
+
+func TestCasesAreNamedOnceAndSayTheirRule(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, tc := range cases() {
+		if seen[tc.name] || tc.rule == "" || tc.run == nil || !strings.Contains(tc.name, "/") {
+			t.Errorf("case %q is named twice, or incomplete", tc.name)
+		}
+		seen[tc.name] = true
+	}
+}
+
+// In real time the suite is coarse, not blind.
+func TestRealTimeCatchesTooAndReports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("sleeps for real")
+	}
+	const name = "forgets lifetimes"
+	for _, s := range sabotages() {
+		if s.name != name {
+			continue
+		}
+		for _, tc := range cases() {
+			if tc.name != "Expiry/TTL" && tc.name != "Sliding/NeverPastTTL" {
+				continue
+			}
+			cfg := Config{
+				New:      func(testing.TB) cache.Cache { return newBroken(s.build) },
+				RealTime: &RealTime{Unit: 40 * time.Millisecond},
+			}
+			var r recorder
+			tc.execute(t, cfg.withDefaults(t), &r)
+			if len(r.failures) == 0 {
+				t.Errorf("%s does not catch a cache that %s", tc.name, s.name)
+			}
+		}
+		return
+	}
+	t.Fatalf("no sabotage %q", name)
+}
+
+// recorder takes a case's failures instead of a test.
+type recorder struct {
+	mu       sync.Mutex
+	failures []string
+}
+
+func (*recorder) Helper() {}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
+}
+
+// broken is the model, with each call replaceable.
+type broken struct {
+	get       func(ctx context.Context, key string) ([]byte, bool, error)
+	set       func(ctx context.Context, key string, value []byte, opts cache.EntryOptions) error
+	refresh   func(ctx context.Context, key string) error
+	remove    func(ctx context.Context, key string) error
+	getMany   func(ctx context.Context, keys []string) ([]cache.Result, error)
+	setMany   func(ctx context.Context, items []cache.Item) error
+	removeMan func(ctx context.Context, keys []string) error
+	increment func(ctx context.Context, key string, delta int64, opts cache.EntryOptions) (int64, error)
+	count     func(ctx context.Context, key string) (int64, bool, error)
+	getObject func(ctx context.Context, key string) (any, bool, error)
+	setObject func(ctx context.Context, key string, value any, opts cache.EntryOptions) error
+	lease     func(ctx context.Context, key string, ttl time.Duration) (cache.LeaseReply, error)
+	leaseMany func(ctx context.Context, keys []string, ttl time.Duration) ([]cache.LeaseReply, error)
+	release   func(ctx context.Context, key string, lease cache.Lease) error
+	appendTo  func(ctx context.Context, dst []byte, key string) ([]byte, bool, error)
+	clear     func(ctx context.Context) error
+	coord     func(key string) (*cache.Coordinator, string)
+	stats     func() cache.Stats
+	close     func(ctx context.Context) error
+}
+
+func newBroken(build func(*Model, *broken)) *broken {
+	m := NewModel(cache.EntryOptions{})
+	b := &broken{
+		get: m.Get, set: m.Set, refresh: m.Refresh, remove: m.Remove,
+		getMany: m.GetMany, setMany: m.SetMany, removeMan: m.RemoveMany,
+		increment: m.Increment, count: m.Count, getObject: m.GetObject, setObject: m.SetObject,
+		lease: m.Lease, leaseMany: m.LeaseMany, release: m.Release,
+		appendTo: m.AppendTo, clear: m.Clear, coord: m.Coordinate, stats: m.Stats, close: m.Close,
+	}
+	build(m, b)
+	return b
+}
+
+func (b *broken) Get(ctx context.Context, key string) ([]byte, bool, error) { return b.get(ctx, key) }
+
+func (b *broken) Set(ctx context.Context, key string, value []byte, opts cache.EntryOptions) error {
+	return b.set(ctx, key, value, opts)
+}
+
+func (b *broken) Refresh(ctx context.Context, key string) error { return b.refresh(ctx, key) }
+func (b *broken) Remove(ctx context.Context, key string) error  { return b.remove(ctx, key) }
+
+func (b *broken) GetMany(ctx context.Context, keys []string) ([]cache.Result, error) {
+	return b.getMany(ctx, keys)
+}
+
+func (b *broken) SetMany(ctx context.Context, items []cache.Item) error {
+	return b.setMany(ctx, items)
+}
+
+func (b *broken) RemoveMany(ctx context.Context, keys []string) error {
+	return b.removeMan(ctx, keys)
+}
+
+func (b *broken) Increment(ctx context.Context, key string, delta int64, opts cache.EntryOptions) (int64, error) {
+	return b.increment(ctx, key, delta, opts)
+}
+
+func (b *broken) Count(ctx context.Context, key string) (int64, bool, error) {
+	return b.count(ctx, key)
+}
+
+func (b *broken) GetObject(ctx context.Context, key string) (any, bool, error) {
+	return b.getObject(ctx, key)
+}
+
+func (b *broken) SetObject(ctx context.Context, key string, value any, opts cache.EntryOptions) error {
+	return b.setObject(ctx, key, value, opts)
+}
+
+func (b *broken) Lease(ctx context.Context, key string, ttl time.Duration) (cache.LeaseReply, error) {
+	return b.lease(ctx, key, ttl)
+}
+
+func (b *broken) LeaseMany(ctx context.Context, keys []string, ttl time.Duration) ([]cache.LeaseReply, error) {
+	return b.leaseMany(ctx, keys, ttl)
+}
+
+func (b *broken) Release(ctx context.Context, key string, lease cache.Lease) error {
+	return b.release(ctx, key, lease)
+}
+
+func (b *broken) AppendTo(ctx context.Context, dst []byte, key string) ([]byte, bool, error) {
+	return b.appendTo(ctx, dst, key)
+}
+
+func (b *broken) Clear(ctx context.Context) error                    { return b.clear(ctx) }
+func (b *broken) Coordinate(key string) (*cache.Coordinator, string) { return b.coord(key) }
+func (b *broken) Stats() cache.Stats                                 { return b.stats() }
+func (b *broken) Close(ctx context.Context) error                    { return b.close(ctx) }
