@@ -89,15 +89,25 @@ func (c *Cache) Refresh(ctx context.Context, key string) error {
 // read finds the live entry of that kind under key and counts a hit or a miss;
 // a miss is nil. It does not keep key.
 //
-// The usual hit is decided here, without a further call.
+// The usual hit is decided here, with as few calls as can be: what is in the
+// table has a good key, so only its length is checked before the look-up.
 func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, error) {
-	if err := c.check(ctx, key); err != nil {
-		return nil, err
+	if ctx == nil || c.closed.Load() || ctx.Err() != nil || len(key) > cache.MaxKeyLength {
+		return nil, c.check(ctx, key)
 	}
 	e := c.engine.find(key)
 	if e != nil && e.kind == want && e.window == 0 && c.observer == nil && (e.absolute == never || c.now() < e.absolute) {
 		c.counters.hit()
 		return e, nil
+	}
+	return c.readSlowly(ctx, op, key, want, e)
+}
+
+func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, e *entry) (*entry, error) {
+	if e == nil {
+		if err := cache.CheckKey(key); err != nil {
+			return nil, err
+		}
 	}
 	e, err := c.judge(e, want)
 	switch {
@@ -106,10 +116,10 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, er
 	case e == nil:
 		c.counters.miss()
 		c.observe(ctx, cache.EventMiss, op, 1)
-		return nil, nil
+	default:
+		c.counters.hit()
+		c.observe(ctx, cache.EventHit, op, 1)
 	}
-	c.counters.hit()
-	c.observe(ctx, cache.EventHit, op, 1)
 	return e, nil
 }
 
