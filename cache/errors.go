@@ -76,7 +76,7 @@ var (
 	ErrUnavailable = errors.New("larder: cache unavailable")
 
 	// ErrOutcomeUnknown means that a write was sent and its reply was lost: it
-	// may have happened.
+	// may have happened, or may still happen.
 	ErrOutcomeUnknown = errors.New("larder: outcome unknown")
 )
 
