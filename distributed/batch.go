@@ -44,7 +44,9 @@ func (c *Cache) SetMany(ctx context.Context, items []cache.Item) error {
 // schedule orders the items that are fit to be stored. Of one key's items, an
 // unconditional one makes those before it pointless: they are left out, and
 // winner names the item that took their place. Fills after it remain and go
-// one by one, so every round has distinct keys.
+// one by one. So every round has distinct keys, and the order within it does
+// not matter: it is lost when the server has forgotten a script, or moved a
+// slot, and a part of the round is sent again.
 func schedule(ready []prepared, errs []error) (winner []int, rounds [][]int) {
 	winner = make([]int, len(ready))
 	last := make(map[string]int, len(ready)) // the last unconditional item of a key

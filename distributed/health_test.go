@@ -1,6 +1,7 @@
 package distributed_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -170,6 +171,30 @@ func TestPingWithoutAServer(t *testing.T) {
 		l.down.Store(false)
 		if _, err := c.Ping(t.Context()); err != nil {
 			t.Errorf("past the open breaker: got %v, want an answer", err)
+		}
+	})
+}
+
+func TestPingOfAHangingServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := redistest.Mini(t)
+		c := open(t, miniClient(t, m), distributed.Options{Budget: 100 * time.Millisecond})
+		wantMiss(t, c, "other") // connects
+		hang := make(chan struct{})
+		watch(m, func(string) { <-hang })
+		defer close(hang)
+		start := time.Now()
+		_, err := c.Ping(t.Context())
+		wantErr(t, err, cache.ErrUnavailable)
+		if took := time.Since(start); took != 100*time.Millisecond {
+			t.Errorf("it took %v, want the budget", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		defer cancel()
+		_, err = c.Ping(ctx)
+		wantErr(t, err, context.DeadlineExceeded)
+		if took := time.Since(start); took != 130*time.Millisecond {
+			t.Errorf("both took %v, want 130 ms", took)
 		}
 	})
 }
