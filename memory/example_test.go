@@ -132,13 +132,13 @@ func ExampleOptions_onEvict() {
 			log.Fatal(err)
 		}
 	}
+	e := <-left
+	fmt.Printf("%s %s %s\n", e.Key, e.Value, e.Cause)
 	if err := c.Remove(ctx, "key"); err != nil {
 		log.Fatal(err)
 	}
-	for range 2 {
-		e := <-left
-		fmt.Printf("%s %s %s\n", e.Key, e.Value, e.Cause)
-	}
+	e = <-left
+	fmt.Printf("%s %s %s\n", e.Key, e.Value, e.Cause)
 	// Output:
 	// key first replaced
 	// key second removed

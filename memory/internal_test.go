@@ -3,6 +3,7 @@ package memory
 import (
 	"math"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,6 +126,42 @@ func TestAReadThatComesTooLateDoesNotSaveAnEntry(t *testing.T) {
 	if e.deadline.CompareAndSwap(seen, 19) || !e.expired(10) {
 		t.Error("came back")
 	}
+}
+
+// Callbacks that take long hold up writers; the queue of what is to be reported
+// does not grow without end.
+func TestSlowCallbacksHoldUpWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const writers, each = 50, 100
+		release := make(chan struct{})
+		var calls atomic.Int64
+		c, err := New(&Options{OnEvict: func(Eviction) {
+			<-release
+			calls.Add(1)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(t.Context())
+		for w := range writers {
+			go func() {
+				for range each {
+					if err := c.Set(t.Context(), strconv.Itoa(w), []byte("v"), cache.EntryOptions{}); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+		}
+		synctest.Wait()
+		if n := c.notices.pending.Load(); n > longQueue+writers {
+			t.Errorf("%d in the queue", n)
+		}
+		close(release)
+		synctest.Wait()
+		if n := calls.Load(); n != writers*(each-1) {
+			t.Errorf("%d calls, want %d", n, writers*(each-1))
+		}
+	})
 }
 
 // The engine must not reclaim an entry before its deadline.

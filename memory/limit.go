@@ -75,14 +75,14 @@ func entryWeight(key string, size int64) int64 {
 func (c *Cache) objectSize(key string, value any) int64 {
 	if c.weigh != nil {
 		if size := c.askWeigh(key, value); size >= 0 {
-			return min(size, maxObjectSize)
+			return min(size, maxSize)
 		}
 	}
-	return min(sizeof.Of(value), maxObjectSize)
+	return min(sizeof.Of(value), maxSize)
 }
 
-// maxObjectSize keeps sums of weights from overflowing.
-const maxObjectSize = 1 << 48
+// maxSize keeps sums of sizes from overflowing.
+const maxSize = 1 << 48
 
 // askWeigh returns -1 if the caller's function panics.
 func (c *Cache) askWeigh(key string, value any) (size int64) {

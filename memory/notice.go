@@ -15,9 +15,10 @@ import (
 //
 // The goroutine that ended an entry's life usually reports it, so a slow
 // callback slows down those who cause it, and no goroutine has to be ended. A
-// callback that stores again makes more notices in the call that reports the
-// first: beyond maxReporters calls at once, the ones at work report them, so
-// the stack stays bounded.
+// callback that stores again makes more notices within the call that reports
+// the first: beyond maxReporters at once, the ones at work report them, so the
+// stack stays bounded. The queue stays bounded too, since when it is long every
+// call reports.
 type notices struct {
 	// Immutable.
 	observer cache.Observer
@@ -35,7 +36,10 @@ type notice struct {
 	cause Cause
 }
 
-const maxReporters = 16
+const (
+	maxReporters = 16
+	longQueue    = 1024
+)
 
 func (n *notices) add(e *entry, cause Cause) {
 	n.mu.Lock()
@@ -72,14 +76,16 @@ func (n *notices) deliver() {
 // is added after its last look is not lost: deliver looks again.
 func (n *notices) report() bool {
 	defer n.reporters.Add(-1)
-	if n.reporters.Add(1) > maxReporters {
-		return false
-	}
-	for left, ok := n.take(); ok; left, ok = n.take() {
+	enough := n.reporters.Add(1) > maxReporters
+	for !enough || n.pending.Load() > longQueue {
+		left, ok := n.take()
+		if !ok {
+			return true
+		}
 		n.observe(left.cause)
 		n.call(left)
 	}
-	return true
+	return false
 }
 
 func (n *notices) observe(cause Cause) {

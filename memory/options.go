@@ -41,11 +41,11 @@ type Options struct {
 	Observer cache.Observer
 
 	// OnEvict is called once for each entry that leaves the cache, for whatever
-	// cause, after it has left. It runs on the goroutine of a call that changed
-	// the cache, or of the janitor, never under a lock: it may use the cache
-	// (except for Close), and a slow one slows down writers. A panic in it is
-	// reported to the Observer and goes no further. What is in the cache when
-	// it is closed is dropped without a call.
+	// cause, soon after it has left, in no particular order. It runs on the
+	// goroutine of a call, or on the cache's own, several at once, and never
+	// under a lock: it may use the cache (except for Close), and a slow one
+	// slows down writers. A panic in it is reported to the Observer and goes no
+	// further. What is in the cache when it is closed is dropped without a call.
 	OnEvict func(Eviction)
 
 	// Weigh returns the weight of an object that was stored without

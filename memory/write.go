@@ -197,7 +197,7 @@ func (c *Cache) prepare(key string, kind kind, opts cache.EntryOptions) (e *entr
 	now = int64(t.Sub(c.base))
 	c.engine.tell(now)
 	e = newEntry(key, kind, now, life, opts.Priority == cache.PriorityPinned)
-	e.weight = opts.Size
+	e.weight = min(opts.Size, maxSize)
 	return e, now, nil
 }
 
