@@ -36,9 +36,11 @@ type call struct {
 	size  int // bytes to send, about
 
 	// Set by the lane before done.
-	sent  bool // whether any of it may have reached the server
-	reply reply
-	raw   getCmd // how a get is sent
+	shared bool // a get that is under way in an MGET
+	exact  bool // a get that an MGET found nothing for: to be sent as a GET
+	sent   bool // whether any of it may have reached the server
+	reply  reply
+	raw    getCmd // how a get is sent
 }
 
 // getCmd is a GET whose arguments and reply live in its call, so that a reused
@@ -71,6 +73,12 @@ func (c *call) end(untaken, taken uint32) bool {
 // take claims the call for a lane, unless nobody waits for it any more.
 func (c *call) take() bool { return c.state.CompareAndSwap(stateQueued, stateTaken) }
 
+// again gives a get back to the queue, unless nobody waits for it any more.
+func (c *call) again() bool {
+	c.shared, c.exact, c.reply = false, true, reply{}
+	return c.state.CompareAndSwap(stateTaken, stateQueued)
+}
+
 // finish wakes the caller of a call that the lane is through with.
 func (c *call) finish() {
 	if c.state.CompareAndSwap(stateTaken, stateThrough) {
@@ -87,18 +95,11 @@ func (c *call) expire() {
 
 // reset makes a call that is through ready for another use.
 func (c *call) reset() {
-	c.get, c.key, c.cmds, c.one[0], c.size, c.sent = false, "", nil, nil, 0, false
+	c.get, c.key, c.cmds, c.one[0], c.size = false, "", nil, nil, 0
+	c.shared, c.exact, c.sent = false, false, false
 	c.reply = reply{}
 	c.raw.SetErr(nil)
 	c.state.Store(stateQueued)
-}
-
-// appendTo appends the call's commands to cmds.
-func (c *call) appendTo(cmds []redis.Cmder) []redis.Cmder {
-	if c.get {
-		return append(cmds, &c.raw)
-	}
-	return append(cmds, c.cmds...)
 }
 
 // outcome returns the value of a get that is through.

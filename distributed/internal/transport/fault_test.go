@@ -72,6 +72,8 @@ func (s *server) serve(conn net.Conn) {
 			reply = "-ERR unknown command\r\n"
 		case "client":
 			reply = "+OK\r\n"
+		case "mget":
+			reply = s.answerMany(args[1:])
 		default:
 			s.mu.Lock()
 			s.seen = append(s.seen, strings.Join(args, " "))
@@ -86,6 +88,23 @@ func (s *server) serve(conn net.Conn) {
 		}
 		replies <- reply
 	}
+}
+
+// answerMany answers MGET with what the server says to each GET, as Redis does:
+// an error there is a missing key here.
+func (s *server) answerMany(keys []string) string {
+	all := fmt.Sprintf("*%d\r\n", len(keys))
+	for _, key := range keys {
+		one := s.answer([]string{"get", key})
+		switch {
+		case one == "" || one == hangUp:
+			return one
+		case one[0] == '-':
+			one = "$-1\r\n"
+		}
+		all += one
+	}
+	return all
 }
 
 func (s *server) count(command string) int {

@@ -21,6 +21,8 @@ type lane struct {
 	extras []redis.Cmder // of Background
 	cmds   []redis.Cmder
 	first  firstCmd
+	mget   *mgetCmd
+	missed float64 // the recent share of misses among gets
 
 	// guarded by node.mu, but run may read them without it
 	batch []*call
@@ -63,7 +65,7 @@ func (f *firstCmd) Args() []any {
 }
 
 func newLane(n *node, extra bool) *lane {
-	return &lane{node: n, extra: extra, wake: make(chan struct{}, 1)}
+	return &lane{node: n, extra: extra, wake: make(chan struct{}, 1), mget: newMGet()}
 }
 
 func (l *lane) run() {
@@ -113,6 +115,7 @@ func (l *lane) roundTrip() {
 			sent = l.send(l.trip, l.cmds)
 			l.sendForgotten(l.trip)
 			l.judge(mark)
+			l.noteMisses()
 		} else {
 			l.fail(breaker.ErrOpen)
 		}
@@ -130,10 +133,26 @@ func (l *lane) roundTrip() {
 // for any more.
 func (l *lane) claim() {
 	l.cmds = l.cmds[:0]
+	l.mget.reset()
 	for _, c := range l.batch {
-		if c.take() {
-			l.cmds = c.appendTo(l.cmds)
+		switch {
+		case !c.take():
+		case !c.get:
+			l.cmds = append(l.cmds, c.cmds...)
+		case l.node.mget && !c.exact && l.missed < maxMissing:
+			l.mget.add(c)
+		default:
+			l.cmds = append(l.cmds, &c.raw)
 		}
+	}
+	if len(l.mget.calls) >= minMGet {
+		l.cmds = append(l.cmds, l.mget)
+	} else {
+		for _, c := range l.mget.calls {
+			l.cmds = append(l.cmds, &c.raw)
+			c.shared = false
+		}
+		l.mget.reset()
 	}
 	l.cmds = append(l.cmds, l.extras...)
 }
@@ -167,11 +186,28 @@ func (l *lane) sendForgotten(ctx context.Context) {
 	}
 }
 
+// noteMisses keeps count of how many gets find nothing.
+func (l *lane) noteMisses() {
+	gets, misses := 0, 0
+	for _, c := range l.batch {
+		if c.get && !c.exact {
+			gets++
+			if c.reply.err == redis.Nil { //nolint:errorlint // ours, unwrapped
+				misses++
+			}
+		}
+	}
+	if gets > 0 {
+		l.missed += (float64(misses)/float64(gets) - l.missed) / 16
+	}
+}
+
 // fail gives every command of the batch the same error.
 func (l *lane) fail(err error) {
 	for _, cmd := range l.cmds {
 		cmd.SetErr(err)
 	}
+	l.mget.fail(err)
 }
 
 // judge tells the breaker how the round trip went: as badly as its worst
@@ -180,8 +216,17 @@ func (l *lane) judge(mark uint64) {
 	worst := none
 	for _, cmd := range l.cmds {
 		err := cmd.Err()
-		if get, ok := cmd.(*getCmd); ok && err == nil {
-			err = get.reply.err
+		switch c := cmd.(type) {
+		case *getCmd:
+			if err == nil {
+				err = c.reply.err
+			}
+		case *mgetCmd:
+			if err == nil {
+				err = c.calls[0].reply.err
+			} else {
+				c.fail(err)
+			}
 		}
 		if err != nil && err != redis.Nil { //nolint:errorlint // the common case, told cheaply
 			worst = max(worst, faultOf(err))

@@ -63,6 +63,7 @@ type node struct {
 	budget time.Duration
 	guard  *breaker.Breaker
 	onGone func() // the client was closed
+	mget   bool   // whether one command may name many keys
 	lanes  sync.WaitGroup
 
 	mu         sync.Mutex
@@ -252,7 +253,7 @@ func (n *node) retire(l *lane, d time.Duration) bool {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
+	if n.closed || len(n.queue) > 0 {
 		return false // drain first
 	}
 	n.endLocked(l)
@@ -263,11 +264,24 @@ func (n *node) endLocked(l *lane) {
 	n.running = slices.DeleteFunc(n.running, func(r *lane) bool { return r == l })
 }
 
-// landed notes that l's round trip is over, before its calls may be reused.
+// landed notes that l's round trip is over, before its calls may be reused. The
+// gets that its MGET found nothing for go back to the queue.
 func (n *node) landed(l *lane) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l.trip = nil
+	if len(l.mget.calls) == 0 {
+		return
+	}
+	l.batch = slices.DeleteFunc(l.batch, func(c *call) bool {
+		if !c.shared || c.reply.err != redis.Nil { //nolint:errorlint // ours, unwrapped
+			return false
+		}
+		if c.again() {
+			n.queue = append(n.queue, c)
+		}
+		return true
+	})
 }
 
 // expire ends the calls and round trips whose time is up. Lanes mostly notice

@@ -20,6 +20,8 @@ type reply struct {
 	over  bool
 }
 
+var crlf = []byte("\r\n")
+
 var errProtocol = errors.New("larder: unexpected reply")
 
 // replyError is an error reply: a redis.Error.
@@ -40,29 +42,38 @@ func (r *reply) result() ([]byte, error) {
 
 // Write takes in the next bytes.
 func (r *reply) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
+	if n := r.feed(p); n < len(p) {
+		return n, errProtocol
+	}
+	return len(p), nil
+}
+
+// feed takes in bytes until the reply is over, and returns how many.
+func (r *reply) feed(p []byte) (n int) {
+	for n < len(p) && !r.over {
 		if r.need > 0 {
-			p = p[r.fill(p):]
+			n += r.fill(p[n:])
 			continue
 		}
-		if r.over {
-			return 0, errProtocol
-		}
-		i := bytes.IndexByte(p, '\n')
-		if r.line == nil {
-			r.line = r.small[:0]
-		}
-		if i < 0 {
-			r.line = append(r.line, p...)
-			return n, nil
-		}
-		r.line = append(r.line, p[:i+1]...)
-		p = p[i+1:]
-		r.parse(bytes.TrimSuffix(r.line, []byte("\r\n")))
-		r.line = nil
+		n += r.readLine(p[n:])
 	}
-	return n, nil
+	return n
+}
+
+// readLine takes bytes of the reply's first line.
+func (r *reply) readLine(p []byte) int {
+	if r.line == nil {
+		r.line = r.small[:0]
+	}
+	i := bytes.IndexByte(p, '\n')
+	if i < 0 {
+		r.line = append(r.line, p...)
+		return len(p)
+	}
+	r.line = append(r.line, p[:i+1]...)
+	r.parse(bytes.TrimSuffix(r.line, crlf))
+	r.line = nil
+	return i + 1
 }
 
 // ReadFrom takes in everything that src has. It reads a value straight into

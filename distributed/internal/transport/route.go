@@ -34,7 +34,9 @@ func newRouter(t *Transport, client redis.UniversalClient) router {
 	case *redis.Ring:
 		return &ringRouter{client: c, nodes: nodeSet{t: t}}
 	}
-	return &oneNode{newNode(client, &t.opts)}
+	n := newNode(client, &t.opts)
+	n.mget = t.own
+	return &oneNode{n}
 }
 
 // oneNode is the router of a single server.

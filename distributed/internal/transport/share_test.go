@@ -93,6 +93,42 @@ func checkSharing(t *testing.T, client redis.UniversalClient) {
 	wg.Wait()
 }
 
+// Whether a get shares its round trip must not change what it says.
+func TestKeyOfAnotherTypeIsToldApartFromAMissingOne(t *testing.T) {
+	client := redistest.Server(t).Client()
+	ctx := context.Background()
+	if err := errors.Join(client.LPush(ctx, "list", "x").Err(), client.Set(ctx, "k", "v", 0).Err()); err != nil {
+		t.Fatal(err)
+	}
+	tr := open(t, client, patient)
+	for _, share := range []int{50, 2} { // one in so many gets finds nothing
+		var wg sync.WaitGroup
+		for g := range 64 {
+			wg.Go(func() {
+				for i := range 200 {
+					switch (g + i) % share {
+					case 0:
+						if _, err := tr.Get(ctx, "list"); !redis.HasErrorPrefix(err, "WRONGTYPE") {
+							t.Errorf("got %v, want WRONGTYPE", err)
+							return
+						}
+						if _, err := tr.Get(ctx, "missing"); !errors.Is(err, redis.Nil) {
+							t.Errorf("got %v, want redis.Nil", err)
+							return
+						}
+					default:
+						if v, err := tr.Get(ctx, "k"); err != nil || string(v) != "v" {
+							t.Errorf("got %q, %v", v, err)
+							return
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
 // Each goroutine owns a key, and reads its last write however calls are shared.
 func TestGetSeesEveryWriteThatReturned(t *testing.T) {
 	tr := open(t, redistest.Server(t).Client(), patient)
