@@ -1,0 +1,281 @@
+package cachetest
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+	"pgregory.net/rapid"
+)
+
+// step is one call that Check makes, or a wait.
+type step struct {
+	what    action
+	keys    []int // into stepKeys; a call on one key takes the first
+	value   string
+	ttl     time.Duration
+	sliding time.Duration
+	until   time.Duration // of the absolute expiration, from now
+	lease   int           // which of the leases granted, counted from the last; 0: none
+	delta   int64
+	wait    time.Duration
+}
+
+// action is what a step does.
+type action string
+
+const (
+	waits       action = "wait"
+	gets        action = "Get"
+	sets        action = "Set"
+	refreshes   action = "Refresh"
+	removes     action = "Remove"
+	appends     action = "AppendTo"
+	getsMany    action = "GetMany"
+	setsMany    action = "SetMany"
+	removesMany action = "RemoveMany"
+	increments  action = "Increment"
+	counts      action = "Count"
+	getsObject  action = "GetObject"
+	setsObject  action = "SetObject"
+	leases      action = "Lease"
+	leasesMany  action = "LeaseMany"
+	releases    action = "Release"
+	clears      action = "Clear"
+)
+
+var stepNeeds = map[action]need{
+	appends: appender, getsMany: batcher, setsMany: batcher, removesMany: batcher,
+	increments: counter, counts: counter, getsObject: objects, setsObject: objects,
+	leases: leaser, leasesMany: leaser, releases: leaser, clears: clearer,
+}
+
+// stepKeys are few, so that calls meet; the last is refused.
+var stepKeys = []string{"a", "b", "c{b}", ""}
+
+// Lifetimes and waits are such that deadlines are often met exactly.
+var (
+	stepTTLs    = []time.Duration{0, time.Millisecond, 100 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, time.Second, cache.NoExpiry, -1}
+	stepWindows = []time.Duration{100 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, time.Second}
+	stepWaits   = []time.Duration{
+		time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond, 99 * time.Millisecond, 99 * time.Millisecond, 100 * time.Millisecond, 199 * time.Millisecond,
+		time.Second - time.Millisecond, time.Second, time.Hour,
+	}
+	stepDeltas = []int64{1, 1, -1, 0, 5, math.MaxInt64, math.MinInt64}
+)
+
+// sequenceGenerator draws the length first: rapid's own slices are mostly short.
+func sequenceGenerator() *rapid.Generator[[]step] {
+	one := stepGenerator()
+	return rapid.Custom(func(t *rapid.T) []step {
+		n := rapid.IntRange(1, 80).Draw(t, "n")
+		return rapid.SliceOfN(one, n, n).Draw(t, "steps")
+	})
+}
+
+func stepGenerator() *rapid.Generator[step] {
+	actions := []action{
+		waits, waits, waits, waits, gets, gets, gets, gets, sets, sets, sets, refreshes, refreshes, removes,
+		appends, getsMany, setsMany, removesMany, increments, increments, counts,
+		getsObject, setsObject, leases, leases, leases, leasesMany, releases, clears,
+	}
+	return rapid.Custom(func(t *rapid.T) step {
+		s := step{what: rapid.SampledFrom(actions).Draw(t, "what")}
+		s.keys = []int{rapid.SampledFrom([]int{0, 0, 0, 0, 1, 1, 2, 3}).Draw(t, "key")}
+		switch s.what {
+		case waits:
+			s.wait = rapid.SampledFrom(stepWaits).Draw(t, "wait")
+		case getsMany, setsMany, removesMany:
+			s.keys = rapid.SliceOfN(rapid.IntRange(0, len(stepKeys)-1), 0, 4).Draw(t, "keys")
+		case leasesMany:
+			s.keys = rapid.SliceOfNDistinct(rapid.IntRange(0, len(stepKeys)-1), 0, 3, rapid.ID).Draw(t, "keys")
+		}
+		switch s.what {
+		case sets, setsMany, setsObject:
+			s.value = rapid.SampledFrom([]string{"v", "w", "", "42"}).Draw(t, "value")
+			s.lease = rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2}).Draw(t, "lease")
+			s.drawLifetime(t)
+		case increments:
+			s.delta = rapid.SampledFrom(stepDeltas).Draw(t, "delta")
+			s.sliding = rapid.SampledFrom([]time.Duration{0, 0, 0, 0, time.Second}).Draw(t, "sliding")
+			s.ttl = rapid.SampledFrom(stepTTLs).Draw(t, "ttl")
+		case leases, leasesMany:
+			s.ttl = rapid.SampledFrom([]time.Duration{100 * time.Millisecond, time.Second, time.Minute}).Draw(t, "ttl")
+		case releases:
+			s.lease = rapid.IntRange(1, 2).Draw(t, "lease")
+		}
+		return s
+	})
+}
+
+// drawLifetime draws options for expiration: mostly one of them, at times more,
+// and at times a bad one.
+func (s *step) drawLifetime(t *rapid.T) {
+	switch rapid.SampledFrom([]string{"ttl", "ttl", "sliding", "sliding", "both", "absolute", "any"}).Draw(t, "lifetime") {
+	case "ttl":
+		s.ttl = rapid.SampledFrom(stepTTLs[:len(stepTTLs)-1]).Draw(t, "ttl")
+	case "sliding":
+		s.sliding = rapid.SampledFrom(stepWindows).Draw(t, "sliding")
+	case "both":
+		s.sliding = rapid.SampledFrom(stepWindows).Draw(t, "sliding")
+		s.ttl = rapid.SampledFrom(stepTTLs[:len(stepTTLs)-1]).Draw(t, "ttl")
+	case "absolute":
+		s.until = rapid.SampledFrom(stepWindows).Draw(t, "until")
+		s.ttl = rapid.SampledFrom(stepTTLs[:len(stepTTLs)-2]).Draw(t, "ttl")
+	case "any":
+		s.ttl = rapid.SampledFrom(stepTTLs).Draw(t, "ttl")
+		s.sliding = rapid.SampledFrom(stepTTLs).Draw(t, "sliding")
+		s.until = rapid.SampledFrom(stepTTLs).Draw(t, "until")
+		if s.until == cache.NoExpiry {
+			s.until = -time.Hour
+		}
+	}
+}
+
+func (s step) String() string {
+	if s.what == waits {
+		return fmt.Sprint("wait ", s.wait)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %q", s.what, s.names())
+	for _, f := range []struct {
+		name  string
+		value any
+		zero  bool
+	}{
+		{"value", s.value, s.value == ""}, {"ttl", s.ttl, s.ttl == 0}, {"sliding", s.sliding, s.sliding == 0},
+		{"absolute in", s.until, s.until == 0}, {"lease", s.lease, s.lease == 0}, {"delta", s.delta, s.delta == 0},
+	} {
+		if !f.zero {
+			fmt.Fprintf(&b, ", %s %v", f.name, f.value)
+		}
+	}
+	return b.String()
+}
+
+func (s step) names() []string {
+	names := make([]string, len(s.keys))
+	for i, k := range s.keys {
+		names[i] = stepKeys[k]
+	}
+	return names
+}
+
+func (s step) options(on *side) cache.EntryOptions {
+	o := cache.EntryOptions{TTL: s.ttl, SlidingExpiration: s.sliding, Lease: on.lease(s.lease)}
+	if s.until != 0 {
+		o.AbsoluteExpiration = time.Now().Add(s.until)
+	}
+	return o
+}
+
+func (s step) possible(c cache.Cache) bool {
+	n, ok := stepNeeds[s.what]
+	return !ok || n.has(c)
+}
+
+// refreshAll restarts the windows of what a step has read.
+func (s step) refreshAll(t *testing.T, c cache.Cache) error {
+	for _, key := range s.names() {
+		if cache.CheckKey(key) == nil {
+			if err := c.Refresh(t.Context(), key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// take takes the step and describes what came of it. What begins with "hit"
+// has read something.
+func (s step) take(t *testing.T, on *side) string {
+	ctx := t.Context()
+	if s.what == waits {
+		return ""
+	}
+	switch s.what {
+	case getsMany, setsMany, removesMany, leasesMany, clears:
+		return s.takeMany(t, on)
+	}
+	key := s.names()[0]
+	switch s.what {
+	case gets:
+		value, found, err := on.c.Get(ctx, key)
+		return found3(string(value), found, err)
+	case sets:
+		return errorName(on.c.Set(ctx, key, []byte(s.value), s.options(on)))
+	case refreshes:
+		return errorName(on.c.Refresh(ctx, key))
+	case removes:
+		return errorName(on.c.Remove(ctx, key))
+	case appends:
+		value, found, err := find[cache.Appender](on).AppendTo(ctx, []byte("head "), key)
+		return found3(string(value), found, err)
+	case increments:
+		n, err := find[cache.Counter](on).Increment(ctx, key, s.delta, s.options(on))
+		return fmt.Sprint(n, " ", errorName(err))
+	case counts:
+		n, found, err := find[cache.Counter](on).Count(ctx, key)
+		return found3(n, found, err)
+	case getsObject:
+		value, found, err := find[cache.Objects](on).GetObject(ctx, key)
+		return found3(value, found, err)
+	case setsObject:
+		return errorName(find[cache.Objects](on).SetObject(ctx, key, s.value, s.options(on)))
+	case leases:
+		reply, err := find[cache.Leaser](on).Lease(ctx, key, s.ttl)
+		return fmt.Sprint(on.reply(reply), " ", errorName(err))
+	case releases:
+		return errorName(find[cache.Leaser](on).Release(ctx, key, on.lease(s.lease)))
+	}
+	panic("cachetest: no such step: " + string(s.what))
+}
+
+func (s step) takeMany(t *testing.T, on *side) string {
+	ctx := t.Context()
+	switch s.what {
+	case getsMany:
+		results, err := find[cache.Batcher](on).GetMany(ctx, s.names())
+		out := "hit?" // refreshing what was missed changes nothing
+		for _, r := range results {
+			out += " [" + found3(string(r.Value), r.Found, r.Err) + "]"
+		}
+		return out + " " + errorName(err)
+	case setsMany:
+		items := make([]cache.Item, len(s.keys))
+		for i, key := range s.names() {
+			items[i] = cache.Item{Key: key, Value: fmt.Append(nil, s.value, i), Options: s.options(on)}
+		}
+		return errorName(find[cache.Batcher](on).SetMany(ctx, items))
+	case removesMany:
+		return errorName(find[cache.Batcher](on).RemoveMany(ctx, s.names()))
+	case leasesMany:
+		replies, err := find[cache.Leaser](on).LeaseMany(ctx, s.names(), s.ttl)
+		out := errorName(err)
+		for _, r := range replies {
+			out += " [" + on.reply(r) + " " + errorName(r.Err) + "]"
+		}
+		return out
+	default:
+		return errorName(find[cache.Clearer](on).Clear(ctx))
+	}
+}
+
+func find[T any](on *side) T {
+	t, _ := cache.As[T](on.c) // possible has looked
+	return t
+}
+
+func found3(value any, found bool, err error) string {
+	switch {
+	case err != nil:
+		return errorName(err)
+	case !found:
+		return fmt.Sprintf("miss %v", value)
+	default:
+		return fmt.Sprintf("hit %v", value)
+	}
+}
