@@ -67,9 +67,9 @@ func testSetReplacesAnything(t *testing.T, s server) {
 
 func TestTwoCachesOfOnePrefixShareEntries(t *testing.T) {
 	m := redistest.Mini(t)
-	a := open(t, miniClient(t, m), distributed.Options{Prefix: "p:"})
-	b := open(t, miniClient(t, m), distributed.Options{Prefix: "p:"})
-	other := open(t, miniClient(t, m), distributed.Options{Prefix: "q:"})
+	a := open(t, redistest.MiniClient(t, m), distributed.Options{Prefix: "p:"})
+	b := open(t, redistest.MiniClient(t, m), distributed.Options{Prefix: "p:"})
+	other := open(t, redistest.MiniClient(t, m), distributed.Options{Prefix: "q:"})
 	must(t, a.Set(t.Context(), "k", []byte("v"), cache.EntryOptions{}))
 	wantValue(t, b, "k", "v")
 	wantMiss(t, other, "k")
@@ -146,22 +146,22 @@ func TestStats(t *testing.T) {
 
 func TestMaxValueBytes(t *testing.T) {
 	m := redistest.Mini(t)
-	c := open(t, miniClient(t, m), distributed.Options{MaxValueBytes: 10})
+	c := open(t, redistest.MiniClient(t, m), distributed.Options{MaxValueBytes: 10})
 	must(t, c.Set(t.Context(), "k", make([]byte, 10), cache.EntryOptions{}))
 	wantErr(t, c.Set(t.Context(), "k", make([]byte, 11), cache.EntryOptions{}), cache.ErrValueTooLarge)
 	wantValue(t, c, "k", string(make([]byte, 10)))
-	c = open(t, miniClient(t, m), distributed.Options{})
+	c = open(t, redistest.MiniClient(t, m), distributed.Options{})
 	wantErr(t, c.Set(t.Context(), "k", make([]byte, 1<<20+1), cache.EntryOptions{}), cache.ErrValueTooLarge)
 }
 
 func TestDefaults(t *testing.T) {
 	m := redistest.Mini(t)
-	c := open(t, miniClient(t, m), distributed.Options{Defaults: cache.EntryOptions{TTL: time.Minute}})
+	c := open(t, redistest.MiniClient(t, m), distributed.Options{Defaults: cache.EntryOptions{TTL: time.Minute}})
 	must(t, c.Set(t.Context(), "k", []byte("v"), cache.EntryOptions{}))
 	if got := m.TTL("k"); got <= 0 || got > time.Minute {
 		t.Errorf("got a TTL of %v, want the default's minute", got)
 	}
-	c = open(t, miniClient(t, m), distributed.Options{})
+	c = open(t, redistest.MiniClient(t, m), distributed.Options{})
 	must(t, c.Set(t.Context(), "k", []byte("v"), cache.EntryOptions{}))
 	if got := m.TTL("k"); got <= time.Minute || got > cache.DefaultTTL {
 		t.Errorf("got a TTL of %v, want %v", got, cache.DefaultTTL)

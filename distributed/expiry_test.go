@@ -282,8 +282,8 @@ func TestRefreshIsExact(t *testing.T) {
 func TestTouchNamesTheVersionThatWasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := redistest.Mini(t)
-		slow := open(t, miniClient(t, m), distributed.Options{Prefix: "p:"})
-		fast := open(t, miniClient(t, m), distributed.Options{Prefix: "p:"})
+		slow := open(t, redistest.MiniClient(t, m), distributed.Options{Prefix: "p:"})
+		fast := open(t, redistest.MiniClient(t, m), distributed.Options{Prefix: "p:"})
 		must(t, fast.Set(t.Context(), "k", []byte("old"), cache.EntryOptions{SlidingExpiration: time.Hour}))
 		old, err := m.Get("p:k")
 		must(t, err)

@@ -122,7 +122,7 @@ func TestServerHangs(t *testing.T) {
 		t.Run(call.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := redistest.Mini(t)
-				c := open(t, miniClient(t, m), distributed.Options{Budget: 100 * time.Millisecond})
+				c := open(t, redistest.MiniClient(t, m), distributed.Options{Budget: 100 * time.Millisecond})
 				wantMiss(t, c, "other") // connects
 				hang := make(chan struct{})
 				watch(m, func(string) { <-hang })
@@ -148,7 +148,7 @@ func TestContextEndsTheWait(t *testing.T) {
 		t.Run(call.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := redistest.Mini(t)
-				c := open(t, miniClient(t, m), distributed.Options{Budget: time.Minute})
+				c := open(t, redistest.MiniClient(t, m), distributed.Options{Budget: time.Minute})
 				wantMiss(t, c, "other")
 				hang := make(chan struct{})
 				watch(m, func(string) { <-hang })
@@ -204,7 +204,7 @@ func TestServerRefuses(t *testing.T) {
 	} {
 		for _, call := range calls() {
 			m := redistest.Mini(t)
-			c := open(t, miniClient(t, m), distributed.Options{})
+			c := open(t, redistest.MiniClient(t, m), distributed.Options{})
 			wantMiss(t, c, "other")
 			m.Server().SetPreHook(func(p *miniserver.Peer, _ string, _ ...string) bool {
 				p.WriteError(reply)
@@ -250,7 +250,7 @@ func TestContextIsCheckedFirst(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	m := redistest.Mini(t)
-	client := miniClient(t, m)
+	client := redistest.MiniClient(t, m)
 	c, err := distributed.New(client, nil)
 	must(t, err)
 	must(t, c.Set(t.Context(), secret, []byte("v"), forever))

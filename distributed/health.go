@@ -106,15 +106,25 @@ func (c *Cache) Ping(ctx context.Context) (Health, error) {
 		return nil
 	})
 	slices.SortFunc(h.Nodes, func(a, b Node) int { return strings.Compare(a.Addr, b.Addr) })
+	over := ended(ctx)
 	switch {
 	case err == nil:
 		return h, nil
-	case ctx.Err() != nil:
-		err = ctx.Err()
+	case over != nil:
+		err = over
 	case !errors.Is(err, cache.ErrClosed) && !errors.Is(err, cache.ErrUnavailable):
 		err = fmt.Errorf("%w: %w", cache.ErrUnavailable, err)
 	}
 	return h, failed(op, "", err)
+}
+
+// ended returns the context's error also if its deadline is over and its timer
+// has not fired yet: a connection's timer for the same moment may come first.
+func ended(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // examine asks one node. Only a PING without an answer is an error.

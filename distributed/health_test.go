@@ -113,7 +113,7 @@ func TestPingOfACluster(t *testing.T) {
 
 // miniredis tells almost nothing about itself.
 func TestPingOfALookAlike(t *testing.T) {
-	h := ping(t, miniClient(t, redistest.Mini(t)))
+	h := ping(t, redistest.MiniClient(t, redistest.Mini(t)))
 	for _, w := range h.Warnings() {
 		if w.Kind != distributed.WarnUnknown {
 			t.Errorf("got %v, want unknown only", w)
@@ -126,7 +126,7 @@ func TestPingOfALookAlike(t *testing.T) {
 
 func TestPingReadsWhatServersSay(t *testing.T) {
 	m := redistest.Mini(t)
-	client := miniClient(t, m)
+	client := redistest.MiniClient(t, m)
 	must(t, client.Ping(t.Context()).Err())
 	m.Server().SetPreHook(func(p *miniserver.Peer, cmd string, args ...string) bool {
 		switch cmd {
@@ -178,7 +178,7 @@ func TestPingWithoutAServer(t *testing.T) {
 func TestPingOfAHangingServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := redistest.Mini(t)
-		c := open(t, miniClient(t, m), distributed.Options{Budget: 100 * time.Millisecond})
+		c := open(t, redistest.MiniClient(t, m), distributed.Options{Budget: 100 * time.Millisecond})
 		wantMiss(t, c, "other") // connects
 		hang := make(chan struct{})
 		watch(m, func(string) { <-hang })

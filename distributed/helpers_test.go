@@ -42,7 +42,7 @@ func open(tb testing.TB, client redis.UniversalClient, opts distributed.Options)
 func onMini(tb testing.TB) (*distributed.Cache, *miniredis.Miniredis, *redis.Client) {
 	tb.Helper()
 	m := redistest.Mini(tb)
-	client := miniClient(tb, m)
+	client := redistest.MiniClient(tb, m)
 	return open(tb, client, distributed.Options{Prefix: "p:"}), m, client
 }
 
@@ -106,7 +106,7 @@ func TestOnEveryServer(t *testing.T) {
 			}
 		})
 	}
-	on("miniredis", func(t *testing.T) redis.UniversalClient { return miniClient(t, redistest.Mini(t)) })
+	on("miniredis", func(t *testing.T) redis.UniversalClient { return redistest.MiniClient(t, redistest.Mini(t)) })
 	on("redis", func(t *testing.T) redis.UniversalClient { return redistest.Server(t).Client() })
 	on("cluster", func(t *testing.T) redis.UniversalClient {
 		if testing.Short() {

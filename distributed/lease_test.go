@@ -165,7 +165,7 @@ func testLeaseHasOneWinner(t *testing.T, s server) {
 func TestLeaseOnAnOldServer(t *testing.T) {
 	for _, many := range []bool{false, true} {
 		m := redistest.Mini(t)
-		c := open(t, miniClient(t, m), distributed.Options{Prefix: "p:"})
+		c := open(t, redistest.MiniClient(t, m), distributed.Options{Prefix: "p:"})
 		ask := func(key string) cache.LeaseReply {
 			t.Helper()
 			if !many {

@@ -43,7 +43,7 @@ func (r *recorder) take() []string {
 func TestEvents(t *testing.T) {
 	m := redistest.Mini(t)
 	var r recorder
-	c := open(t, miniClient(t, m), distributed.Options{Observer: &r})
+	c := open(t, redistest.MiniClient(t, m), distributed.Options{Observer: &r})
 	ctx := t.Context()
 	must(t, c.Set(ctx, "k", []byte("v"), forever))
 	must(t, m.Set("foreign", "text"))
@@ -107,7 +107,7 @@ func TestDroppedTouches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := redistest.Mini(t)
 		var r recorder
-		c := open(t, miniClient(t, m), distributed.Options{Observer: &r})
+		c := open(t, redistest.MiniClient(t, m), distributed.Options{Observer: &r})
 		ctx := t.Context()
 		const n = 5000
 		items, keys := make([]cache.Item, n), make([]string, n)

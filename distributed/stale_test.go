@@ -106,7 +106,7 @@ func TestNoStaleReads(t *testing.T) {
 		d = 300 * time.Millisecond
 	}
 	for name, start := range map[string]func() redis.UniversalClient{
-		"miniredis": func() redis.UniversalClient { return miniClient(t, redistest.Mini(t)) },
+		"miniredis": func() redis.UniversalClient { return redistest.MiniClient(t, redistest.Mini(t)) },
 		"redis":     func() redis.UniversalClient { return redistest.Server(t).Client() },
 	} {
 		t.Run(name, func(t *testing.T) {
