@@ -31,8 +31,8 @@ type Outcome struct {
 	Failed    uint64 // calls that returned an error, missed, or read another length
 }
 
-// Run measures for the given time, after a warm-up of a tenth of it.
-func Run(ctx context.Context, c *Client, keys []string, l Load, duration time.Duration) *Outcome {
+// Measure runs l for the given time, after a warm-up of a tenth of it.
+func Measure(ctx context.Context, c *Client, keys []string, l Load, duration time.Duration) *Outcome {
 	value := Payload(l.Size)
 	call := func(key string) bool { return c.Set(ctx, key, value) == nil }
 	if l.Op == Get {

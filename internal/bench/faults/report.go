@@ -1,0 +1,65 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder/internal/bench"
+)
+
+// ReportFrozen renders what callers saw while Redis was frozen.
+func ReportFrozen(frozen []Frozen) string {
+	t := &bench.Table{Header: []string{"call", "first call", "later calls: median", "longest", "served", "from thaw to use"}}
+	for _, f := range frozen {
+		t.Add(f.Caller, span(f.First, f.FirstCapped), bound(f.Later.Median(), f.LaterCapped),
+			bound(f.Later.Max(), f.LaterCapped), fmt.Sprintf("%d of %d", f.Served, f.Calls), span(f.Recovery, false))
+	}
+	return "### Redis frozen (SIGSTOP)\n\n" + t.String() + "\n"
+}
+
+// ReportStampedes renders what came of many callers of one cold key.
+func ReportStampedes(stampedes []Stampede) string {
+	t := &bench.Table{Header: []string{"cache", "callers", "loads", "served", "all served after", "goroutines left"}}
+	for _, s := range stampedes {
+		t.Add(s.Cache, bench.Number(float64(s.Callers)), bench.Number(float64(s.Loads)),
+			bench.Number(float64(s.Served)), bench.Span(s.Took), fmt.Sprint(s.Goroutines))
+	}
+	return fmt.Sprintf("### Many callers of one cold key, a load takes %v\n\n", stampedeLoad) + t.String() + "\n"
+}
+
+// ReportRemovals renders what came of removals during loads.
+func ReportRemovals(removals []Removal) string {
+	t := &bench.Table{Header: []string{"cache", "read during the old load", "read after it"}}
+	for _, r := range removals {
+		t.Add(r.Cache, freshness(r.DuringStale), freshness(r.AfterStale))
+	}
+	return "### Key removed while it is being loaded\n\n" + t.String() + "\n"
+}
+
+func freshness(stale bool) string {
+	if stale {
+		return "stale"
+	}
+	return "fresh"
+}
+
+// span renders a sample of durations.
+func span(s bench.Sample, capped bool) string {
+	if len(s) == 0 {
+		return ""
+	}
+	text := bound(s.Median(), capped)
+	if len(s) > 1 {
+		text += fmt.Sprintf(" (%s..%s)", bench.Span(time.Duration(s.Min())), bench.Span(time.Duration(s.Max())))
+	}
+	return text
+}
+
+func bound(nanos float64, capped bool) string {
+	text := bench.Span(time.Duration(nanos))
+	if capped {
+		return strings.Join([]string{"more than", text}, " ")
+	}
+	return text
+}
