@@ -120,9 +120,10 @@ func leaseByText(ctx context.Context, a *asking) *redis.Cmd {
 	return redis.NewCmd(ctx, "eval", leaseLua, 1, a.name, a.entry, a.px)
 }
 
-// lacksLeaseCommand finds out, and remembers, that the server is before 7.0.
+// lacksLeaseCommand reports whether err means that the server is before 7.0,
+// and remembers it.
 func (c *Cache) lacksLeaseCommand(err error) bool {
-	if !isReply(err, "ERR syntax error") || c.noLeaseCommand.Load() {
+	if !isReply(err, "ERR syntax error") {
 		return false
 	}
 	c.noLeaseCommand.Store(true)
@@ -134,8 +135,7 @@ func (c *Cache) sendLeases(ctx context.Context, b *batch, asked []*asking) []err
 	errs := c.send(ctx, b, transport.Write)
 	again := newBatch(0)
 	for j, err := range errs {
-		if isReply(err, "ERR syntax error") {
-			c.noLeaseCommand.Store(true)
+		if c.lacksLeaseCommand(err) {
 			asked[j].cmd = leaseByText(ctx, asked[j])
 			again.add(j, asked[j].name, asked[j].cmd)
 		}

@@ -3,6 +3,7 @@ package distributed_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -211,6 +212,29 @@ func TestLeaseOnAnOldServer(t *testing.T) {
 			t.Errorf("the server was asked %d times what it does not know, want once per call that found out", refused)
 		}
 	}
+}
+
+// Each of several callers that find out at once is answered.
+func TestConcurrentLeasesOnAnOldServer(t *testing.T) {
+	c, m, _ := onMini(t)
+	wantMiss(t, c, "other") // connects
+	m.Server().SetPreHook(func(p *miniserver.Peer, cmd string, args ...string) bool {
+		if cmd == "SET" && strings.EqualFold(args[len(args)-1], "get") {
+			p.WriteError("ERR syntax error")
+			return true
+		}
+		return false
+	})
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			reply, err := c.Lease(context.Background(), fmt.Sprint("k", i), time.Minute)
+			if err != nil || reply.State != cache.LeaseGranted {
+				t.Errorf("got %+v, %v, want granted", reply, err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestLeasesAreUnguessable(t *testing.T) {
