@@ -236,15 +236,16 @@ func TestScriptsComeBackAfterARestart(t *testing.T) {
 
 func TestContextIsCheckedFirst(t *testing.T) {
 	c, _, _ := onMini(t)
+	var none context.Context
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, call := range calls() {
-		wantErr(t, call.do(nil, c), cache.ErrNilContext) //nolint:staticcheck // on purpose
+		wantErr(t, call.do(none, c), cache.ErrNilContext)
 		wantErr(t, call.do(cancelled, c), context.Canceled)
 	}
-	_, err := c.Ping(nil) //nolint:staticcheck // on purpose
+	_, err := c.Ping(none)
 	wantErr(t, err, cache.ErrNilContext)
-	wantErr(t, c.Close(nil), cache.ErrNilContext) //nolint:staticcheck // on purpose
+	wantErr(t, c.Close(none), cache.ErrNilContext)
 	wantMiss(t, c, secret)
 }
 
