@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"context"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -130,35 +131,30 @@ func TestExpiredEntriesAreReclaimedUnread(t *testing.T) {
 // An expired entry is found by a read, a write, a removal, or the janitor; it
 // counts as one expiration whoever finds it.
 func TestAnExpirationCountsOnce(t *testing.T) {
-	for name, find := range map[string]func(c *memory.Cache) error{
-		"Get":       func(c *memory.Cache) error { _, _, err := c.Get(ctx, "k"); return err },
-		"GetObject": func(c *memory.Cache) error { _, _, err := c.GetObject(ctx, "k"); return err },
-		"Set":       func(c *memory.Cache) error { return c.Set(ctx, "k", []byte("w"), cache.EntryOptions{}) },
-		"Remove":    func(c *memory.Cache) error { return c.Remove(ctx, "k") },
-		"Refresh":   func(c *memory.Cache) error { return c.Refresh(ctx, "k") },
-		"Clear":     func(c *memory.Cache) error { return c.Clear(ctx) },
-		"Increment": func(c *memory.Cache) error { _, err := c.Increment(ctx, "k", 1, cache.EntryOptions{}); return err },
-		"Lease":     func(c *memory.Cache) error { _, err := c.Lease(ctx, "k", time.Second); return err },
-		"nobody":    func(c *memory.Cache) error { return nil },
+	nobody := call{"nobody", func(*memory.Cache, context.Context, string) error { return nil }}
+	for name, opts := range map[string]cache.EntryOptions{
+		"TTL": {TTL: 100 * time.Millisecond}, "sliding": {SlidingExpiration: 100 * time.Millisecond},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				left := &evictions{}
-				c := open(t, &memory.Options{OnEvict: left.add})
-				time.Sleep(500 * time.Millisecond)
-				set(t, c, "k", "v", cache.EntryOptions{TTL: 100 * time.Millisecond})
-				time.Sleep(100 * time.Millisecond)
-				if err := find(c); err != nil {
-					t.Error(err)
-				}
-				time.Sleep(5 * time.Second)
-				synctest.Wait()
-				all := left.list()
-				if s := c.Stats(); s.Expirations != 1 || s.Removes != 0 || len(all) != 1 || all[0].Cause != memory.CauseExpired {
-					t.Errorf("got %+v and callbacks %+v", s, all)
-				}
+		for _, find := range append(allCalls(), nobody) {
+			t.Run(name+"/"+find.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					left := &evictions{}
+					c := open(t, &memory.Options{OnEvict: left.add})
+					time.Sleep(500 * time.Millisecond)
+					set(t, c, "k", "v", opts)
+					time.Sleep(100 * time.Millisecond)
+					if err := find.do(c, ctx, "k"); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(5 * time.Second)
+					synctest.Wait()
+					all := left.list()
+					if s := c.Stats(); s.Expirations != 1 || s.Removes != 0 || len(all) != 1 || all[0].Cause != memory.CauseExpired {
+						t.Errorf("got %+v and callbacks %+v", s, all)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 

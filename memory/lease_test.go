@@ -112,11 +112,14 @@ func TestRefusedWritesLeaveTheLease(t *testing.T) {
 func TestALeaseRunsOutAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := open(t, nil)
+		time.Sleep(500 * time.Millisecond) // off the janitor's beat
 		l := lease(t, c, "k", cache.LeaseGranted)
 		time.Sleep(time.Minute - 1)
 		lease(t, c, "k", cache.LeaseBusy)
 		time.Sleep(1)
 		wantError(t, fill(c, "k", "late", l), cache.ErrLeaseLost)
+		lease(t, c, "k", cache.LeaseGranted)
+		time.Sleep(time.Minute)
 		lease(t, c, "k", cache.LeaseGranted)
 		l = lease(t, c, "k2", cache.LeaseGranted)
 		time.Sleep(time.Minute - 1)
