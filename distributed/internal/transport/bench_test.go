@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -58,6 +59,81 @@ func BenchmarkSet(b *testing.B) {
 		for _, name := range []string{"goredis", "larder"} {
 			b.Run(fmt.Sprintf("%s/%d", name, goroutines), func(b *testing.B) { inParallel(b, goroutines, set[name]) })
 		}
+	}
+}
+
+// BenchmarkGetFar is Get with 2.4 ms of round trip, as to another data centre.
+func BenchmarkGetFar(b *testing.B) {
+	o := *filled(b).Options()
+	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return newFarConn(conn, 1200*time.Microsecond), nil
+	}
+	o.PoolSize = 256
+	client := redis.NewClient(&o)
+	b.Cleanup(func() { _ = client.Close() })
+	tr, err := New(client, Options{Budget: time.Second})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = tr.Close(context.Background()) })
+	for _, goroutines := range []int{1, 64, 256} {
+		b.Run(fmt.Sprint("goredis/", goroutines), func(b *testing.B) {
+			inParallel(b, goroutines, func(key string) error { return client.Get(context.Background(), key).Err() })
+		})
+		b.Run(fmt.Sprint("larder/", goroutines), func(b *testing.B) {
+			inParallel(b, goroutines, func(key string) error {
+				_, err := tr.Get(context.Background(), key)
+				return err
+			})
+		})
+	}
+}
+
+// farConn delivers what is written, and what is read, after a delay.
+type farConn struct {
+	net.Conn // the near end of a pipe
+	far      net.Conn
+}
+
+func newFarConn(server net.Conn, delay time.Duration) *farConn {
+	near, far := net.Pipe()
+	go deliver(server, far, delay)
+	go deliver(far, server, delay)
+	return &farConn{near, server}
+}
+
+func (c *farConn) Close() error {
+	_ = c.far.Close()
+	return c.Conn.Close()
+}
+
+// deliver copies src to dst, each piece after the delay, and closes both in the end.
+func deliver(dst, src net.Conn, delay time.Duration) {
+	type piece struct {
+		due   time.Time
+		bytes []byte
+	}
+	pieces := make(chan piece, 1024)
+	go func() {
+		for p := range pieces {
+			time.Sleep(time.Until(p.due))
+			_, _ = dst.Write(p.bytes)
+		}
+		_ = dst.Close()
+	}()
+	defer close(pieces)
+	for {
+		buf := make([]byte, 32<<10)
+		n, err := src.Read(buf)
+		if err != nil {
+			_ = src.Close()
+			return
+		}
+		pieces <- piece{time.Now().Add(delay), buf[:n]}
 	}
 }
 

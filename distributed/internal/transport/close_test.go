@@ -125,6 +125,19 @@ func TestCloseWhileCalled(t *testing.T) {
 	}
 }
 
+func TestClosedIsSaidBeforeOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := over(t, &server{answer: silent}, Options{})
+		_ = incr(t.Context(), tr) // opens the breaker
+		if err := tr.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := incr(t.Context(), tr); !errors.Is(err, cache.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+	})
+}
+
 func TestCloseEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := over(t, &server{answer: silent}, Options{Budget: time.Second})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/breaker"
 	"github.com/larder-go/larder/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
@@ -21,6 +22,66 @@ func TestCluster(t *testing.T) {
 	t.Run("sharing", func(t *testing.T) { checkSharing(t, cluster.Client()) })
 	t.Run("moved slot", func(t *testing.T) { checkMovedSlot(t, cluster) })
 	t.Run("dead shard", func(t *testing.T) { checkDeadShard(t, cluster) })
+	t.Run("successor", func(t *testing.T) { checkSuccessor(t, cluster) })
+}
+
+func TestRing(t *testing.T) {
+	a, b := redistest.Server(t), redistest.Server(t)
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": a.Addr(), "b": b.Addr()}})
+	defer ring.Close()
+	checkSharing(t, ring)
+	for _, s := range []*redistest.Instance{a, b} {
+		if n := s.Client().DBSize(context.Background()).Val(); n < 100 {
+			t.Errorf("one shard has %d keys of 1000", n)
+		}
+	}
+}
+
+// checkSuccessor kills a primary and gives a slot of it to another, as a
+// failover does, while the breaker in front of it is open.
+func checkSuccessor(t *testing.T, cluster *redistest.ClusterInstance) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tr := open(t, cluster.Client(), Options{})
+	key, heir := "", cluster.Node(1).Client()
+	for i := 0; key == ""; i++ {
+		name := fmt.Sprint("heirloom", i)
+		if c, err := cluster.Client().MasterForKey(ctx, name); err != nil {
+			t.Fatal(err)
+		} else if c.Options().Addr == cluster.Node(0).Addr() {
+			key = name
+		}
+	}
+	if err := set(tr, key, "v"); err != nil {
+		t.Fatal(err)
+	}
+	slot := cluster.Client().ClusterKeySlot(ctx, key).Val()
+	heirID := heir.Do(ctx, "cluster", "myid").Val()
+	cluster.Node(0).Kill()
+	killed := time.Now()
+	for time.Since(killed) < 600*time.Millisecond { // every reload that the death alone brings is over
+		if err := set(tr, key, "v"); err == nil {
+			t.Fatal("a dead server took a write")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if got := tr.State(); got == breaker.Closed {
+		t.Fatalf("breaker is %v", got)
+	}
+	for i := 1; i < 3; i++ {
+		if err := cluster.Node(i).Client().Do(ctx, "cluster", "setslot", slot, "node", heirID).Err(); err != nil {
+			t.Fatal(err)
+		}
+		cluster.Node(i).Client().ConfigSet(ctx, "cluster-require-full-coverage", "no")
+	}
+	start := time.Now()
+	for set(tr, key, "v") != nil {
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("the successor was not found in 5s")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Logf("found the successor in %v", time.Since(start))
 }
 
 // checkMovedSlot moves the empty slot of a key, half way and then wholly, and

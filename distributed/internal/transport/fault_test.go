@@ -401,3 +401,64 @@ func TestCancelledWriteSaysWhetherItWasSent(t *testing.T) {
 		}
 	})
 }
+
+// Calls that come while every lane is stuck still end in their own time. The
+// breaker is off, so nothing else helps them.
+func TestQueuedCallsKeepToTheirBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := over(t, &server{answer: silent}, Options{Breaker: breaker.Options{Failures: -1}})
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 7 * time.Millisecond)
+				start := time.Now()
+				if _, err := tr.Get(ctx, "k"); !errors.Is(err, cache.ErrUnavailable) {
+					t.Errorf("call %d: got %v, want ErrUnavailable", i, err)
+				}
+				if d := time.Since(start); d > 120*time.Millisecond {
+					t.Errorf("call %d took %v, want 120ms at most", i, d)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// foreign is a client of a type that the transport does not know, and that
+// keeps to no deadline.
+type foreign struct {
+	redis.UniversalClient
+	hung chan struct{}
+}
+
+func (f *foreign) Process(context.Context, redis.Cmder) error {
+	<-f.hung
+	return nil
+}
+
+func (f *foreign) Ping(ctx context.Context) *redis.StatusCmd {
+	<-ctx.Done()
+	return redis.NewStatusResult("", ctx.Err())
+}
+
+func TestUnknownClientCannotHoldACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &foreign{(&server{answer: silent}).client(), make(chan struct{})}
+		defer client.UniversalClient.Close()
+		tr := open(t, client, Options{})
+		start := time.Now()
+		if err := incr(context.Background(), tr); !errors.Is(err, cache.ErrOutcomeUnknown) {
+			t.Errorf("got %v, want ErrOutcomeUnknown", err)
+		}
+		if d := time.Since(start); d > 120*time.Millisecond {
+			t.Errorf("took %v", d)
+		}
+		time.Sleep(20 * time.Millisecond)
+		if got := tr.State(); got != breaker.Open {
+			t.Errorf("breaker is %v, want open", got)
+		}
+		close(client.hung)
+	})
+}

@@ -25,9 +25,11 @@ type lane struct {
 	missed float64 // the recent share of misses among gets
 
 	// guarded by node.mu, but run may read them without it
-	batch []*call
-	trip  *trip         // nil between round trips
-	done  chan struct{} // of the last trip
+	batch   []*call
+	trip    *trip         // nil between round trips
+	done    chan struct{} // of the last trip
+	mark    uint64        // the breaker's, and whether it let the trip begin
+	allowed bool
 }
 
 // trip is the context of one round trip. Its Done is closed by the node's
@@ -85,6 +87,7 @@ func (l *lane) departLocked(now time.Time) {
 		l.done = make(chan struct{})
 		l.trip.done = l.done
 	}
+	l.mark, l.allowed = l.node.guard.Allow()
 }
 
 // expireLocked ends what the lane has under way and is overdue. It reports
@@ -93,16 +96,18 @@ func (l *lane) expireLocked(now time.Time) bool {
 	if l.trip == nil {
 		return false
 	}
-	if now.Before(l.trip.deadline) {
-		return true
-	}
-	if l.trip.Err() == nil {
-		close(l.trip.done)
-	}
+	grace := l.node.budget / sweeps // the lane itself knows better how a call ended
 	for _, c := range l.batch {
-		if now.Sub(c.start) >= l.node.budget+l.node.budget/sweeps {
+		if now.Sub(c.start) >= l.node.budget+grace {
 			c.expire()
 		}
+	}
+	switch overdue := now.Sub(l.trip.deadline); {
+	case overdue < 0:
+	case l.trip.Err() == nil:
+		close(l.trip.done)
+	case overdue < 2*grace: // told once, if closing Done did not help
+		l.node.guard.TimedOut(l.mark)
 	}
 	return true
 }
@@ -111,10 +116,10 @@ func (l *lane) expireLocked(now time.Time) bool {
 func (l *lane) roundTrip() {
 	sent := false
 	if l.claim(); len(l.cmds) > 0 {
-		if mark, ok := l.node.guard.Allow(); ok {
+		if l.allowed {
 			sent = l.send(l.trip, l.cmds)
 			l.sendForgotten(l.trip)
-			l.judge(mark)
+			l.judge()
 			l.noteMisses()
 		} else {
 			l.fail(breaker.ErrOpen)
@@ -125,6 +130,7 @@ func (l *lane) roundTrip() {
 		c.sent = sent
 		c.finish()
 	}
+	clear(l.batch)
 	clear(l.extras)
 	clear(l.cmds)
 }
@@ -212,7 +218,7 @@ func (l *lane) fail(err error) {
 
 // judge tells the breaker how the round trip went: as badly as its worst
 // command.
-func (l *lane) judge(mark uint64) {
+func (l *lane) judge() {
 	worst := none
 	for _, cmd := range l.cmds {
 		err := cmd.Err()
@@ -239,7 +245,7 @@ func (l *lane) judge(mark uint64) {
 	case worst == none || worst == refused:
 		l.node.guard.Succeed()
 	case worst == timedOut:
-		l.node.guard.TimedOut(mark)
+		l.node.guard.TimedOut(l.mark)
 	default:
 		l.node.guard.Fail()
 	}

@@ -16,9 +16,14 @@ type reply struct {
 	err   error
 	line  []byte // what has come of a line
 	small [32]byte
-	need  int // bytes of the value, and its CRLF, still to come
+	rest  [32]byte // what ReadFrom reads beyond the value
+	need  int      // bytes of the value, and its CRLF, still to come
 	over  bool
 }
+
+// maxValue is the longest value that is believed: twice what Redis stores by
+// default. A longer one is a stream out of step.
+const maxValue = 1 << 30
 
 var crlf = []byte("\r\n")
 
@@ -86,11 +91,10 @@ func (r *reply) ReadFrom(src io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
-	var rest [64]byte
 	for {
-		m, err := src.Read(rest[:])
+		m, err := src.Read(r.rest[:])
 		n += int64(m)
-		if _, werr := r.Write(rest[:m]); werr != nil {
+		if _, werr := r.Write(r.rest[:m]); werr != nil {
 			return n, werr
 		}
 		if err == io.EOF {
@@ -123,7 +127,7 @@ func (r *reply) parse(line []byte) {
 	case '$':
 		n, err := strconv.Atoi(string(line[1:]))
 		switch {
-		case err != nil || n < -1:
+		case err != nil || n < -1 || n > maxValue:
 			r.err = errProtocol
 		case n == -1:
 			r.err = redis.Nil

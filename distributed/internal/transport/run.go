@@ -20,14 +20,15 @@ func (t *Transport) admit(ctx context.Context, key string) (*node, error) {
 		return nil, err
 	}
 	n, err := t.routes.node(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	if n.guard.State() != breaker.Closed {
+	if err == nil && n.guard.State() != breaker.Closed {
 		t.rejected.Add(1)
-		return nil, errOpen
+		t.routes.failed(unsent)
+		err = errOpen
 	}
-	return n, nil
+	if err != nil && t.isClosed() {
+		return nil, cache.ErrClosed
+	}
+	return n, err
 }
 
 // run queues c and waits until it is through. See await.
