@@ -83,7 +83,7 @@ func batchCases() []testCase {
 				e.sleepUntilJustBefore(set.plus(e.units(2)))
 				read := e.timed(func() {
 					if !e.getMany([]string{"k"})[0].Found {
-						e.missed("k", set.plus(e.units(2)))
+						e.missed("k")
 					}
 				})
 				e.aliveUntil(read.plus(e.units(2)), "k")

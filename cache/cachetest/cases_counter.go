@@ -169,7 +169,7 @@ func counterExpiryCases() []testCase {
 				made := e.addTTL("n", e.units(2))
 				e.sleepUntilJustBefore(made.plus(e.units(2)))
 				if _, found := e.count("n"); !found {
-					e.missed("n", made.plus(e.units(2)))
+					e.missed("n")
 				}
 				e.sleepUntil(made.plus(e.units(2)))
 				e.wantNoCount("n")
@@ -183,7 +183,7 @@ func counterExpiryCases() []testCase {
 				made := e.addTTL("n", e.units(2))
 				e.sleepUntil(made.plus(e.units(1)))
 				if n, _ := e.increment("n", 1); n != 2 {
-					e.missed("n", made.plus(e.units(2)))
+					e.missed("n")
 				}
 				e.sleepUntil(made.plus(e.units(2)))
 				e.wantNoCount("n")

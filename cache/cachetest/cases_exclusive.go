@@ -104,7 +104,7 @@ func exclusiveCases() []testCase {
 				e.sleepUntilJustBefore(stored.plus(e.units(2)))
 				if value, found, err := typed.Get(e.ctx, "k"); !found || value != "first" {
 					e.must("Get", err)
-					e.missed("k", stored.plus(e.units(2)))
+					e.missed("k")
 				}
 				e.sleepUntil(stored.plus(e.units(2)))
 				e.wantLoaded(typed, "k", "again", load)

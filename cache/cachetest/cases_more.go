@@ -66,7 +66,7 @@ func appenderCases() []testCase {
 					_, found, err := as[cache.Appender](e).AppendTo(e.ctx, nil, "k")
 					e.must("AppendTo", err)
 					if !found {
-						e.missed("k", set.plus(e.units(2)))
+						e.missed("k")
 					}
 				})
 				e.aliveUntil(read.plus(e.units(2)), "k")

@@ -1,7 +1,6 @@
 package cachetest
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/larder-go/larder/cache"
@@ -22,7 +21,6 @@ func TestCheckPassesDecoratedModels(t *testing.T) {
 
 // What Check is there to find by itself, without a case that was made for it.
 func TestCheckCatchesSabotages(t *testing.T) {
-	all := sabotages()
 	for _, name := range []string{
 		"forgets lifetimes", "ends entries a millisecond late", "keeps the older TTL", "slides past the deadline",
 		"slides every TTL", "does not slide by Get", "moves deadlines by Refresh", "resurrects by Refresh",
@@ -32,11 +30,8 @@ func TestCheckCatchesSabotages(t *testing.T) {
 		"drops the older entry before it checks",
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := slices.IndexFunc(all, func(s sabotage) bool { return s.name == name })
-			if i < 0 {
-				t.Fatal("there is no such sabotage")
-			}
-			cfg := Config{New: func(testing.TB) cache.Cache { return newBroken(all[i].build) }}
+			s := sabotageNamed(t, name)
+			cfg := Config{New: func(testing.TB) cache.Cache { return newBroken(s.build) }}
 			sequences := sequenceGenerator()
 			for seed := 1; seed <= 1000; seed++ {
 				if diff := compare(t, cfg.withDefaults(t), sequences.Example(seed)); diff != "" {

@@ -41,8 +41,9 @@ type Config struct {
 }
 
 // RealTime is how cases wait for the time of a real server. They use lifetimes
-// of a few units, and wait until Tolerance after a deadline before they expect
-// an entry to be gone. A case that the machine was too slow for is run again.
+// of a few units, look at an entry Tolerance before its deadline, and expect it
+// to be gone Tolerance after it. A case that waits and fails is run again with
+// longer units, up to eight times as long, in case the machine was too slow.
 type RealTime struct {
 	// Unit is the unit of lifetimes. Zero: 200 ms.
 	Unit time.Duration

@@ -3,6 +3,7 @@ package cachetest
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -98,15 +99,42 @@ func (tc testCase) execute(t *testing.T, cfg *Config, report reporterTB) (skip s
 	if tc.exact {
 		return "needs virtual time"
 	}
-	const attempts = 5
-	for range attempts {
-		skip, tooSlow := tc.attempt(t, cfg, report)
-		if !tooSlow {
+	return tc.executeInRealTime(t, cfg, report)
+}
+
+// realTimeAttempts is how often a case that waits is run, each time with units
+// twice as long, until it succeeds.
+const realTimeAttempts = 4
+
+func (tc testCase) executeInRealTime(t *testing.T, cfg *Config, report reporterTB) (skip string) {
+	for n := 0; ; n++ {
+		slower, rt := *cfg, *cfg.RealTime
+		rt.Unit <<= n
+		rt.Tolerance <<= n
+		slower.RealTime = &rt
+		var r recorder
+		skip, waited := tc.attempt(t, &slower, &r)
+		if len(r.failures) == 0 || !waited || n == realTimeAttempts-1 {
+			for _, f := range r.failures {
+				report.Errorf("%s", f)
+			}
 			return skip
 		}
 	}
-	report.Errorf("the machine is too slow for units of %v: no attempt of %d came in time", cfg.RealTime.Unit, attempts)
-	return ""
+}
+
+// recorder keeps failures for later.
+type recorder struct {
+	mu       sync.Mutex
+	failures []string
+}
+
+func (*recorder) Helper() {}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
 }
 
 // reporterTB is where cases report failures: a test, or a recorder when the
@@ -116,9 +144,9 @@ type reporterTB interface {
 	Errorf(format string, args ...any)
 }
 
-// attempt runs the case once on a cache of its own. tooSlow means that time ran
-// away and nothing can be concluded.
-func (tc testCase) attempt(tb testing.TB, cfg *Config, report reporterTB) (skip string, tooSlow bool) {
+// attempt runs the case once on a cache of its own. waited means that the case
+// waited for a deadline, so that a slow machine may have failed it.
+func (tc testCase) attempt(tb testing.TB, cfg *Config, report reporterTB) (skip string, waited bool) {
 	c := cfg.New(tb)
 	for _, n := range tc.needs {
 		if !n.has(c) {
@@ -127,11 +155,8 @@ func (tc testCase) attempt(tb testing.TB, cfg *Config, report reporterTB) (skip 
 	}
 	e := &env{tb: tb, report: report, cfg: cfg, rule: tc.rule, c: c, ctx: tb.Context()}
 	defer func() {
-		switch p := recover(); p {
-		case nil, stopCase:
-		case tooSlowForCase:
-			tooSlow = true
-		default:
+		waited = e.waited
+		if p := recover(); p != nil && p != stopCase {
 			panic(p)
 		}
 	}()
