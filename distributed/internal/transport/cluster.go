@@ -3,10 +3,12 @@ package transport
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/breaker"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -25,16 +27,28 @@ type clusterRouter struct {
 
 	mapped   atomic.Bool  // whether there is a slot map: looking up is local
 	reloaded atomic.Int64 // when the last reload was asked for, in ns
-	finding  chan struct{}
+	seeds    *node        // stands for the cluster until there is a map
+
+	mu      sync.Mutex
+	finding *finding // the attempt under way
+}
+
+// finding is an attempt to get the first slot map.
+type finding struct {
+	done chan struct{}
+	err  error // set before done is closed
 }
 
 func newClusterRouter(t *Transport, client *redis.ClusterClient) *clusterRouter {
-	return &clusterRouter{t: t, client: client, nodes: nodeSet{t: t}, finding: make(chan struct{}, 1)}
+	return &clusterRouter{t: t, client: client, nodes: nodeSet{t: t}, seeds: newNode(client, &t.opts)}
 }
 
 func (r *clusterRouter) node(ctx context.Context, key string) (*node, error) {
 	if !r.mapped.Load() {
-		if err := r.findMap(ctx, key); err != nil {
+		if r.seeds.guard.State() != breaker.Closed {
+			return r.seeds, nil // to be refused
+		}
+		if err := r.findMap(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -46,33 +60,50 @@ func (r *clusterRouter) node(ctx context.Context, key string) (*node, error) {
 	return r.nodes.get(client)
 }
 
-// findMap waits for the first slot map within the budget. One caller at a time
-// asks for it.
-func (r *clusterRouter) findMap(ctx context.Context, key string) error {
-	if r.t.isClosed() {
-		return cache.ErrClosed
-	}
+// findMap waits for the first slot map within the budget. Concurrent callers
+// share an attempt.
+func (r *clusterRouter) findMap(ctx context.Context) error {
 	start := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, r.t.opts.Budget)
-	defer cancel()
-	var err error
-	select {
-	case r.finding <- struct{}{}:
-		if !r.mapped.Load() {
-			_, err = r.client.MasterForKey(bounded, key)
-			r.mapped.Store(err == nil)
+	r.mu.Lock()
+	f := r.finding
+	if f == nil {
+		f = &finding{done: make(chan struct{})}
+		if !r.t.spawn(func() { r.find(f) }) {
+			r.mu.Unlock()
+			return cache.ErrClosed
 		}
-		<-r.finding
-	case <-bounded.Done():
-		err = errBudget
+		r.finding = f
 	}
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
+	r.mu.Unlock()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return r.t.report(ctx, "cluster slots", start, unavailable(err))
+	if f.err == nil {
+		return nil
+	}
+	return r.t.report(ctx, "cluster slots", start, unavailable(f.err))
+}
+
+func (r *clusterRouter) find(f *finding) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.t.opts.Budget)
+	defer cancel()
+	mark, _ := r.seeds.guard.Allow()
+	_, f.err = r.client.MasterForKey(ctx, "")
+	switch {
+	case f.err == nil:
+		r.mapped.Store(true)
+		r.seeds.guard.Succeed()
+	case ctx.Err() != nil:
+		r.seeds.guard.TimedOut(mark)
+	default:
+		r.seeds.guard.Fail()
+	}
+	r.mu.Lock()
+	r.finding = nil
+	r.mu.Unlock()
+	close(f.done)
 }
 
 func (r *clusterRouter) known(key string) *node {
@@ -86,7 +117,7 @@ func (r *clusterRouter) known(key string) *node {
 	return r.nodes.find(client)
 }
 
-func (r *clusterRouter) all() []*node { return r.nodes.all() }
+func (r *clusterRouter) all() []*node { return append(r.nodes.all(), r.seeds) }
 
 func (r *clusterRouter) redirects(err error) bool {
 	return redis.HasErrorPrefix(err, "MOVED ") || redis.HasErrorPrefix(err, "ASK ") || redis.HasErrorPrefix(err, "TRYAGAIN ")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -89,4 +90,45 @@ func TestRestartedServer(t *testing.T) {
 			t.Fatal("no answer 5s after the restart")
 		}
 	}
+}
+
+// One reply that does not come holds up its own lane only, and neither those
+// beside it nor the breaker.
+func TestStuckLaneHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		tr := over(t, &server{answer: func(args []string) string {
+			if args[1] == "huge" {
+				<-stuck
+				return hangUp
+			}
+			return "$1\r\nv\r\n"
+		}}, Options{})
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 2 { // as many as there are lanes to begin with
+			wg.Go(func() {
+				if _, err := tr.Get(ctx, "huge"); !errors.Is(err, cache.ErrUnavailable) {
+					t.Errorf("got %v, want ErrUnavailable", err)
+				}
+			})
+			synctest.Wait()
+		}
+		for i := range 200 {
+			start := time.Now()
+			if v, err := tr.Get(ctx, "k"); err != nil || string(v) != "v" {
+				t.Fatalf("call %d: got %q, %v", i, v, err)
+			}
+			if d := time.Since(start); d > 2*slow {
+				t.Errorf("call %d took %v: it waited for a stuck lane", i, d)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		wg.Wait()
+		if got := tr.State(); got != breaker.Closed {
+			t.Errorf("breaker is %v", got)
+		}
+		close(stuck)
+	})
 }

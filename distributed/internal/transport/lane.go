@@ -106,7 +106,7 @@ func (l *lane) expireLocked(now time.Time) bool {
 	case overdue < 0:
 	case l.trip.Err() == nil:
 		close(l.trip.done)
-	case overdue < 2*grace: // told once, if closing Done did not help
+	case overdue < 2*grace: // closing Done did not help: the lane cannot tell the breaker
 		l.node.guard.TimedOut(l.mark)
 	}
 	return true
