@@ -116,9 +116,6 @@ func (e *engine) tell(now int64) { e.clock.advance(now) }
 // to the capacity.
 func (e *engine) maintain() { e.cache.CleanUp() }
 
-// len returns how many entries are in the table, expired ones included.
-func (e *engine) len() int { return e.cache.EstimatedSize() }
-
 // clear removes every entry that is in the table when it is called.
 func (e *engine) clear() { e.cache.InvalidateAll() }
 

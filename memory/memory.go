@@ -174,6 +174,7 @@ func (c *Cache) gone(e *entry, cause Cause) {
 // forget accounts for an entry that leaves the table. The lock of its key is
 // held.
 func (c *Cache) forget(e *entry, cause Cause) {
+	c.counters.entries.Add(-1)
 	c.counters.bytes.Add(-e.weight)
 	c.counters.used.Add(-e.charge.Load())
 	if e.pinned {

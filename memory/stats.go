@@ -18,8 +18,9 @@ type counters struct {
 	evictions   atomic.Uint64
 	expirations atomic.Uint64
 
-	bytes atomic.Int64 // weight of what is in the table
-	used  atomic.Int64 // what of the capacity it takes
+	entries atomic.Int64 // in the table
+	bytes   atomic.Int64 // their weight
+	used    atomic.Int64 // what of the capacity they take
 }
 
 const readStripes = 32
@@ -52,7 +53,7 @@ func (c *Cache) Stats() cache.Stats {
 		Removes:     c.counters.removes.Load(),
 		Evictions:   c.counters.evictions.Load(),
 		Expirations: c.counters.expirations.Load(),
-		Entries:     int64(c.engine.len()),
+		Entries:     c.counters.entries.Load(),
 		Bytes:       c.counters.bytes.Load(),
 	}
 	for i := range c.counters.reads {
@@ -65,7 +66,7 @@ func (c *Cache) Stats() cache.Stats {
 
 // Len returns the number of entries, those included that have expired but were
 // not reclaimed yet.
-func (c *Cache) Len() int { return c.engine.len() }
+func (c *Cache) Len() int { return int(c.counters.entries.Load()) }
 
 // All returns an iterator over the live entries, in no order, with the values
 // that Eviction describes. Entries stored or removed while it runs may be

@@ -254,6 +254,7 @@ func (c *Cache) admit(e, old *entry, now int64) error {
 	if old != nil {
 		c.forget(old, old.causeAt(now, CauseReplaced))
 	}
+	c.counters.entries.Add(1)
 	c.counters.bytes.Add(e.weight)
 	c.counters.used.Add(charge)
 	c.counters.sets.Add(1)
