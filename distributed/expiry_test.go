@@ -3,6 +3,7 @@ package distributed_test
 import (
 	"context"
 	"math"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -149,6 +150,11 @@ func testRefreshMovesTheTTL(t *testing.T, s server) {
 		},
 		"foreign": func(key string) error { s.raw(t, key, "text"); return nil },
 		"list":    func(key string) error { return s.client.RPush(ctx, s.prefix+key, "x").Err() },
+		"later": func(key string) error { // as a later larder might write it
+			must(t, s.Set(ctx, key, []byte("v"), cache.EntryOptions{SlidingExpiration: time.Hour}))
+			s.raw(t, key, strings.Replace(s.stored(t, key), envelope.Magic, "\xc1LD\x02", 1))
+			return nil
+		},
 		"moved": func(key string) error { // another key's entry
 			s.raw(t, key, s.stored(t, "sliding"))
 			return nil
@@ -295,14 +301,14 @@ func TestTouchNamesTheVersionThatWasRead(t *testing.T) {
 		watch(m, func(cmd string) {
 			if cmd == "EVALSHA" {
 				_ = m.Set("p:k", replaced)
-				m.SetTTL("p:k", time.Minute)
+				m.SetTTL("p:k", time.Second)
 			}
 		})
 		must(t, m.Set("p:k", old))
 		wantValue(t, slow, "k", "old")
 		synctest.Wait()
-		if got := m.TTL("p:k"); got != time.Minute {
-			t.Errorf("got a TTL of %v, want the new entry's own", got)
+		if got := m.TTL("p:k"); got != time.Second {
+			t.Errorf("got a TTL of %v, want the new entry's left alone", got)
 		}
 	})
 }
