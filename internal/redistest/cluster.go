@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -22,6 +23,7 @@ const (
 type ClusterInstance struct {
 	// Immutable.
 	tb    testing.TB
+	args  []string
 	nodes []*Instance
 
 	mu     sync.Mutex
@@ -35,9 +37,9 @@ type ClusterInstance struct {
 func Cluster(tb testing.TB, primaries int, args ...string) *ClusterInstance {
 	tb.Helper()
 	c := &ClusterInstance{tb: tb}
-	args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000"}, args...)
+	c.args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000"}, args...)
 	for range primaries {
-		c.nodes = append(c.nodes, Server(tb, args...))
+		c.nodes = append(c.nodes, Server(tb, c.args...))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), clusterTimeout)
 	defer cancel()
@@ -74,19 +76,26 @@ func (c *ClusterInstance) join(ctx context.Context) error {
 
 func (c *ClusterInstance) waitUntilFormed(ctx context.Context) error {
 	for _, n := range c.nodes {
-		for {
-			err := c.formed(ctx, n)
-			if err == nil {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("%s: %w", n.Addr(), err)
-			case <-time.After(20 * time.Millisecond):
-			}
+		if err := until(ctx, func() error { return c.formed(ctx, n) }); err != nil {
+			return fmt.Errorf("%s: %w", n.Addr(), err)
 		}
 	}
 	return nil
+}
+
+// until asks until nothing is lacking any more, or ctx ends.
+func until(ctx context.Context, lacking func() error) error {
+	for {
+		err := lacking()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // formed returns what n still lacks.
@@ -116,7 +125,46 @@ func (c *ClusterInstance) formed(ctx context.Context, n *Instance) error {
 	return nil
 }
 
-// Addrs returns the address of every node.
+// AddReplica starts a replica of the i-th primary and waits until it is in
+// step with it. When the primary is killed it takes over after about two
+// seconds. It is no Node of c.
+func (c *ClusterInstance) AddReplica(i int) *Instance {
+	c.tb.Helper()
+	replica := Server(c.tb, c.args...)
+	ctx, cancel := context.WithTimeout(context.Background(), clusterTimeout)
+	defer cancel()
+	if err := c.replicate(ctx, replica, c.nodes[i]); err != nil {
+		c.tb.Fatalf("cannot add a replica: %v", err)
+	}
+	return replica
+}
+
+func (c *ClusterInstance) replicate(ctx context.Context, replica, primary *Instance) error {
+	host, port, err := net.SplitHostPort(primary.Addr())
+	if err != nil {
+		return err
+	}
+	id, err := primary.Client().Do(ctx, "cluster", "myid").Text()
+	if err != nil {
+		return err
+	}
+	if err := replica.Client().ClusterMeet(ctx, host, port).Err(); err != nil {
+		return err
+	}
+	// Refused until the two have met.
+	if err := until(ctx, func() error { return replica.Client().ClusterReplicate(ctx, id).Err() }); err != nil {
+		return err
+	}
+	return until(ctx, func() error {
+		info, err := replica.Client().Info(ctx, "replication").Result()
+		if err == nil && !strings.Contains(info, "master_link_status:up") {
+			err = errors.New("its link to the primary is not up")
+		}
+		return err
+	})
+}
+
+// Addrs returns the address of every primary.
 func (c *ClusterInstance) Addrs() []string {
 	addrs := make([]string, len(c.nodes))
 	for i, n := range c.nodes {
@@ -125,7 +173,7 @@ func (c *ClusterInstance) Addrs() []string {
 	return addrs
 }
 
-// Node returns the i-th server, from 0. Its share of the slots is the i-th too.
+// Node returns the i-th primary, from 0. Its share of the slots is the i-th too.
 func (c *ClusterInstance) Node(i int) *Instance { return c.nodes[i] }
 
 // Client returns a client of the cluster, the same at every call. It honours

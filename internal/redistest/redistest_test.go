@@ -175,6 +175,28 @@ func TestClusterServesEverySlot(t *testing.T) {
 	}
 }
 
+func TestReplicaTakesOver(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes several seconds")
+	}
+	c := Cluster(t, 3)
+	replica := c.AddReplica(0)
+	c.Node(0).Kill()
+	ctx, cancel := context.WithTimeout(t.Context(), clusterTimeout)
+	defer cancel()
+	err := until(ctx, func() error {
+		role, err := replica.Client().Do(ctx, "role").Slice()
+		if err == nil && role[0] != "master" {
+			err = fmt.Errorf("its role is %v", role[0])
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("the replica did not take over: %v", err)
+	}
+}
+
 func TestMiniFollowsTheTimeOfABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := MiniClient(t, Mini(t))
