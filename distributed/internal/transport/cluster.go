@@ -95,7 +95,7 @@ func (r *clusterRouter) find(f *finding) {
 	case f.err == nil:
 		r.mapped.Store(true)
 		r.seeds.guard.Succeed()
-	case ctx.Err() != nil:
+	case ctx.Err() != nil || faultOf(f.err) == timedOut:
 		r.seeds.guard.TimedOut(mark)
 	default:
 		r.seeds.guard.Fail()

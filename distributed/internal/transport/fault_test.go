@@ -327,6 +327,32 @@ func TestUnknownClientCannotHoldACall(t *testing.T) {
 	})
 }
 
+// All lanes are stuck for good: calls that no lane takes end all the same, and
+// are known not to have been sent.
+func TestCallsThatNoLaneTakesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &foreign{(&server{answer: silent}).client(), make(chan struct{})}
+		defer client.UniversalClient.Close()
+		tr := open(t, client, Options{Breaker: breaker.Options{Failures: -1}})
+		var wg sync.WaitGroup
+		for i := range 3 * maxLanes {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 2 * slow) // so each finds the lanes before it stuck
+				start := time.Now()
+				err := incr(context.Background(), tr)
+				if want := i < maxLanes; errors.Is(err, cache.ErrOutcomeUnknown) != want {
+					t.Errorf("call %d: got %v, want outcome unknown: %t", i, err, want)
+				}
+				if d := time.Since(start); d > 120*time.Millisecond {
+					t.Errorf("call %d took %v", i, d)
+				}
+			})
+		}
+		wg.Wait()
+		close(client.hung)
+	})
+}
+
 // A cluster of which nobody answers, so that there is no slot map.
 func TestClusterThatNeverAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
