@@ -28,8 +28,9 @@ type engine struct {
 }
 
 // newEngine returns an engine that holds entries of at most capacity in charge.
-// gone is told about entries that leave; it must not call the engine. later runs maintenance on another goroutine, soon; what it has not
-// run yet it need not run twice.
+// gone is told about entries that leave; it must not call the engine. later
+// runs maintenance on another goroutine, soon; what waits there already it need
+// not take twice.
 func newEngine(capacity int64, gone func(*entry, Cause), later func(func())) (*engine, error) {
 	clock := &tickClock{}
 	c, err := otter.New(&otter.Options[string, *entry]{
