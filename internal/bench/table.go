@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ func (t *Table) String() string {
 	widths := make([]int, len(t.Header))
 	for _, row := range append([][]string{t.Header}, t.Rows...) {
 		for i := range widths {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell(row, i)), 3)
+			widths[i] = max(widths[i], utf8.RuneCountInString(escape(cell(row, i))), 3)
 		}
 	}
 	var b strings.Builder
@@ -75,7 +76,12 @@ func Number(n float64) string {
 	case n < 99.95:
 		return fmt.Sprintf("%.1f", n)
 	}
-	digits := fmt.Sprintf("%.0f", n)
+	return Count(int64(n + 0.5))
+}
+
+// Count renders a whole number that is not negative, with thousands set apart.
+func Count(n int64) string {
+	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
 	}

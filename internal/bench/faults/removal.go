@@ -11,6 +11,8 @@ import (
 // was under way.
 type Removal struct {
 	Cache string
+	// Waited: the removal itself returned only after the old load.
+	Waited bool
 	// DuringStale: a read that began after the removal returned, while the old
 	// load was still running, got what that load had read.
 	DuringStale bool
@@ -18,7 +20,8 @@ type Removal struct {
 	AfterStale bool
 }
 
-// headStart is how long the second reader has to find the first one's load.
+// headStart is how long the removal and the second reader have until the old
+// load returns.
 const headStart = 200 * time.Millisecond
 
 var errNotStarted = errors.New("faults: the load did not start")
@@ -81,11 +84,13 @@ func removal(ctx context.Context, l *loader, s *slowSource) (Removal, error) {
 		return r, errNotStarted
 	}
 	s.changed.Store(true)
+	var resumed atomic.Bool
+	time.AfterFunc(headStart, func() { resumed.Store(true); close(s.resume) })
 	if err := l.remove(ctx, "key"); err != nil {
 		return r, err
 	}
+	r.Waited = resumed.Load()
 	second := get()
-	time.AfterFunc(headStart, func() { close(s.resume) })
 	r.DuringStale = <-second == "old"
 	<-first
 	r.AfterStale = <-get() == "old"

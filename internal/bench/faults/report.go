@@ -22,17 +22,21 @@ func ReportFrozen(frozen []Frozen) string {
 func ReportStampedes(stampedes []Stampede) string {
 	t := &bench.Table{Header: []string{"cache", "callers", "loads", "served", "all served after", "goroutines left"}}
 	for _, s := range stampedes {
-		t.Add(s.Cache, bench.Number(float64(s.Callers)), bench.Number(float64(s.Loads)),
-			bench.Number(float64(s.Served)), bench.Span(s.Took), fmt.Sprint(s.Goroutines))
+		t.Add(s.Cache, bench.Count(int64(s.Callers)), bench.Count(s.Loads),
+			bench.Count(s.Served), bench.Span(s.Took), fmt.Sprint(s.Goroutines))
 	}
 	return fmt.Sprintf("### Many callers of one cold key, a load takes %v\n\n", stampedeLoad) + t.String() + "\n"
 }
 
 // ReportRemovals renders what came of removals during loads.
 func ReportRemovals(removals []Removal) string {
-	t := &bench.Table{Header: []string{"cache", "read during the old load", "read after it"}}
+	t := &bench.Table{Header: []string{"cache", "removal", "read after it, during the old load", "read after both"}}
 	for _, r := range removals {
-		t.Add(r.Cache, freshness(r.DuringStale), freshness(r.AfterStale))
+		returned, during := "returns at once", freshness(r.DuringStale)
+		if r.Waited {
+			returned, during = "waits for the load", ""
+		}
+		t.Add(r.Cache, returned, during, freshness(r.AfterStale))
 	}
 	return "### Key removed while it is being loaded\n\n" + t.String() + "\n"
 }
