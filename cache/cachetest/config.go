@@ -10,7 +10,8 @@ import (
 // Config says what to test and how time passes for it. Only New is required.
 type Config struct {
 	// New returns an empty cache that shares no entries with another. It is
-	// called for every case, and frees what it took by tb.Cleanup.
+	// called for every case, or every attempt at one, and frees what it took by
+	// tb.Cleanup.
 	New func(tb testing.TB) cache.Cache
 
 	// RealTime is for caches whose time cannot be virtual, such as those on a
