@@ -42,7 +42,7 @@ func Open[V any](s *Source[V]) ([]*Cache, error) {
 	var caches []*Cache
 	var errs []error
 	for _, open := range []func(*Source[V]) (*Cache, error){
-		openObjects[V], openTyped[V], openOtter[V], openTheine[V], openTheineLoading[V],
+		openObjects[V], openTyped[V], openByID[V], openOtter[V], openTheine[V], openTheineLoading[V],
 		openRistretto[V], openSturdyc[V], openTTLCache[V], openTTLCacheLoading[V], openLRU[V],
 	} {
 		c, err := open(s)

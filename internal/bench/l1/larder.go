@@ -60,13 +60,8 @@ func openTyped[V any](s *Source[V]) (*Cache, error) {
 	byKey := cache.NewLoading(c,
 		func(ctx context.Context, key string, _ *cache.Entry) (V, error) { return s.load(ctx, key) },
 		&cache.LoadingOptions[string, V]{AppendKey: func(dst []byte, key string) []byte { return append(dst, key...) }})
-	byID := cache.NewLoading(c,
-		func(ctx context.Context, _ int64, _ *cache.Entry) (V, error) { return s.load(ctx, "") }, nil)
 	for i, key := range s.Keys {
 		if err := typed.Set(ctx, key, s.Values[i], cache.EntryOptions{}); err != nil {
-			return nil, err
-		}
-		if err := byID.Set(ctx, int64(i), s.Values[i], cache.EntryOptions{}); err != nil {
 			return nil, err
 		}
 	}
@@ -76,9 +71,29 @@ func openTyped[V any](s *Source[V]) (*Cache, error) {
 			{"larder Typed.GetOrCreateExclusive", Loading, typedExclusive(typed, s)},
 			{"larder GetOrCreateExclusiveWith", Loading, typedExclusiveWith(typed, s)},
 			{"larder Loading.Get", Loading, loadingGet(byKey)},
-			{"larder Loading.Get by int64", Loading, loadingGetByID(byID)},
 			{"larder Typed.Set", Store, typedSet(typed, s)},
 		},
+		Close: func() { _ = c.Close(ctx) },
+	}, nil
+}
+
+// openByID is larder with keys that it makes of ids, as no other call here has
+// to. It is a cache of its own: its keys are others.
+func openByID[V any](s *Source[V]) (*Cache, error) {
+	c, err := newMemory()
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	byID := cache.NewLoading(c,
+		func(ctx context.Context, _ int64, _ *cache.Entry) (V, error) { return s.load(ctx, "") }, nil)
+	for i := range s.Keys {
+		if err := byID.Set(ctx, int64(i), s.Values[i], cache.EntryOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	return &Cache{
+		Calls: []Call{{"larder Loading.Get by int64", Loading, loadingGetByID(byID)}},
 		Close: func() { _ = c.Close(ctx) },
 	}, nil
 }
@@ -141,7 +156,6 @@ func loadingGet[V any](c *cache.Loading[string, V]) Loop {
 	}
 }
 
-// loadingGetByID makes the key of each id, which no other call here does.
 func loadingGetByID[V any](c *cache.Loading[int64, V]) Loop {
 	return func(w *Workload, from, n int) (failed int) {
 		ctx := context.Background()
