@@ -120,6 +120,13 @@ func TestSetManyOfOneKey(t *testing.T) {
 		"the later wins": {
 			func(cache.Lease) []cache.Item { return []cache.Item{set("1"), set("2"), set("3")} }, "3", nil,
 		},
+		"a script that is sent again does not win": { // the server does not have it yet
+			func(cache.Lease) []cache.Item {
+				bounded := set("1")
+				bounded.Options = cache.EntryOptions{SlidingExpiration: time.Minute, TTL: time.Hour}
+				return []cache.Item{bounded, set("2")}
+			}, "2", nil,
+		},
 		"a refused item does not win": {
 			func(cache.Lease) []cache.Item {
 				return []cache.Item{set("1"), {Key: "k", Value: []byte("2"), Options: cache.EntryOptions{TTL: -1}}}

@@ -191,11 +191,16 @@ func TestWritesEndLoads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, _, _ := onMini(t)
+				var loads atomic.Int64
 				_, err := cache.GetOrCreateExclusive(t.Context(), c, "k", func(ctx context.Context, _ *cache.Entry) (string, error) {
+					loads.Add(1)
 					_ = write(ctx, c)
 					return "value", context.Cause(ctx)
 				})
 				must(t, err)
+				if got := loads.Load(); got != 1 {
+					t.Errorf("it was loaded %d times, want once: nothing ended the load", got)
+				}
 			})
 		})
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/larder-go/larder/internal/envelope"
 )
 
@@ -54,6 +56,22 @@ func TestTouchMemoNeverForgetsAnEntry(t *testing.T) {
 	wg.Wait()
 	if got := lost.Load(); got != 0 {
 		t.Errorf("%d entries that nobody else read were left out", got)
+	}
+}
+
+func TestDroppedTouchIsForgotten(t *testing.T) {
+	client := redis.NewClient(&redis.Options{})
+	defer client.Close()
+	c, err := New(client, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); err != nil { // now it drops everything
+		t.Fatal(err)
+	}
+	c.touchLater(t.Context(), "k", envelope.Header{Kind: envelope.Value, ID: id(1), Window: time.Hour})
+	if _, mine := c.touches.claim(id(1), time.Hour, time.Since(c.touches.epoch)); mine == nil {
+		t.Error("the next reader is kept from restarting a window that was not restarted")
 	}
 }
 
