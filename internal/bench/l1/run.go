@@ -82,20 +82,25 @@ func run[V any](cfg Config, raw io.Writer, values string, s *Source[V]) ([]*Resu
 	return results, err
 }
 
+// Procs returns the values of GOMAXPROCS that are measured: 1, and all if there
+// are more.
+func Procs() []int {
+	if n := runtime.NumCPU(); n > 1 {
+		return []int{1, n}
+	}
+	return []int{1}
+}
+
 // plan lists what is measured: reads on both workloads, writes on the one of
 // many keys, on one processor and on all.
 func plan(values string, calls []Call, hot, zipf *Workload) []*task {
-	procs := []int{1}
-	if n := runtime.NumCPU(); n > 1 {
-		procs = append(procs, n)
-	}
 	var tasks []*task
 	for _, call := range calls {
 		for _, w := range []*Workload{hot, zipf} {
 			if call.Kind == Store && w == hot {
 				continue
 			}
-			for _, n := range procs {
+			for _, n := range Procs() {
 				cell := Cell{Values: values, Workload: w.Name, Procs: n, Call: call.Name}
 				tasks = append(tasks, &task{&Result{Cell: cell, Kind: call.Kind}, call, w})
 			}

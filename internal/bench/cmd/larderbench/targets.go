@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"time"
 
@@ -45,7 +44,7 @@ func memoryTargets(results []*l1.Result) []check {
 	var checks []check
 	for _, values := range []string{"pointer", "struct"} {
 		for _, workload := range []string{"hot", "zipf"} {
-			for _, procs := range []int{1, runtime.NumCPU()} {
+			for _, procs := range l1.Procs() {
 				cell := l1.Cell{Values: values, Workload: workload, Procs: procs}
 				checks = append(checks, hitTarget(results, cell)...)
 				checks = append(checks, loadingTarget(results, cell)...)
