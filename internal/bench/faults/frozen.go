@@ -14,8 +14,8 @@ import (
 // Frozen is how long callers waited while Redis was frozen.
 type Frozen struct {
 	Caller string
-	// First is the first call, Later those that follow; of a peer there is one.
-	// A number that is Capped is a lower bound.
+	// First is the first call, Later those that follow: of a peer one, and none
+	// if the first was capped. A number that is Capped is a lower bound.
 	First, Later bench.Sample // nanoseconds
 	Recovery     bench.Sample // nanoseconds from thawing until Redis serves again
 	FirstCapped  bool
@@ -95,7 +95,8 @@ func waitForRecovery(ctx context.Context, l *loader) error {
 	return errNoRecovery
 }
 
-// freezePeers lets all peers call at once, twice each.
+// freezePeers lets all peers call at once, and a second time if the first call
+// ended.
 func freezePeers(ctx context.Context, s *redisserver.Server, patience time.Duration) (frozen []Frozen, err error) {
 	callers, closeAll, err := peers(ctx, s.Addr)
 	if err != nil {
@@ -111,10 +112,13 @@ func freezePeers(ctx context.Context, s *redisserver.Server, patience time.Durat
 		all.Go(func() {
 			f := &frozen[i]
 			f.Caller = c.name
-			var first, later time.Duration
-			first, f.FirstCapped = timed(c, patience, f, &left)
-			later, f.LaterCapped = timed(c, patience, f, &left)
-			f.First, f.Later = bench.Sample{float64(first)}, bench.Sample{float64(later)}
+			first, capped := timed(c, patience, f, &left)
+			f.First, f.FirstCapped = bench.Sample{float64(first)}, capped
+			if capped { // a second call might wait for the first one
+				return
+			}
+			later, capped := timed(c, patience, f, &left)
+			f.Later, f.LaterCapped = bench.Sample{float64(later)}, capped
 		})
 	}
 	all.Wait()

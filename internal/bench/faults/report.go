@@ -12,10 +12,15 @@ import (
 func ReportFrozen(frozen []Frozen) string {
 	t := &bench.Table{Header: []string{"call", "first call", "later calls: median", "longest", "served", "from thaw to use"}}
 	for _, f := range frozen {
-		t.Add(f.Caller, span(f.First, f.FirstCapped), bound(f.Later.Median(), f.LaterCapped),
-			bound(f.Later.Max(), f.LaterCapped), fmt.Sprintf("%d of %d", f.Served, f.Calls), span(f.Recovery, false))
+		median, longest := "", ""
+		if len(f.Later) > 0 {
+			median, longest = bound(f.Later.Median(), f.LaterCapped), bound(f.Later.Max(), f.LaterCapped)
+		}
+		t.Add(f.Caller, span(f.First, f.FirstCapped), median, longest,
+			fmt.Sprintf("%d of %d", f.Served, f.Calls), span(f.Recovery, false))
 	}
-	return "### Redis frozen (SIGSTOP)\n\n" + t.String() + "\n"
+	return "### Redis frozen (SIGSTOP)\n\n" +
+		"Redis stops answering and its connections stay open. Clients have their defaults.\n\n" + t.String() + "\n"
 }
 
 // ReportStampedes renders what came of many callers of one cold key.
@@ -25,7 +30,9 @@ func ReportStampedes(stampedes []Stampede) string {
 		t.Add(s.Cache, bench.Count(int64(s.Callers)), bench.Count(s.Loads),
 			bench.Count(s.Served), bench.Span(s.Took), fmt.Sprint(s.Goroutines))
 	}
-	return fmt.Sprintf("### Many callers of one cold key, a load takes %v\n\n", stampedeLoad) + t.String() + "\n"
+	return fmt.Sprintf("### Many callers of one cold key\n\n"+
+		"A load takes %v. Goroutines left are those more than before, %v later at most; a cache\n"+
+		"may keep some for its next calls.\n\n", stampedeLoad, settleTime) + t.String() + "\n"
 }
 
 // ReportRemovals renders what came of removals during loads.
@@ -38,7 +45,8 @@ func ReportRemovals(removals []Removal) string {
 		}
 		t.Add(r.Cache, returned, during, freshness(r.AfterStale))
 	}
-	return "### Key removed while it is being loaded\n\n" + t.String() + "\n"
+	return "### Key removed while it is being loaded\n\n" +
+		"The load has read the old value and lingers; then the source changes and the key is removed.\n\n" + t.String() + "\n"
 }
 
 func freshness(stale bool) string {
