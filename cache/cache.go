@@ -2,8 +2,8 @@
 // that, and the typed layer with GetOrCreateExclusive that services use.
 //
 // A backend implements [Cache] (four methods) and as many of the optional
-// capabilities as it can: [Batcher], [Counter], [Objects], [Leaser], [Appender],
-// [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
+// capabilities as it can: [Batcher], [Counter], [Objects], [Leaser], [Peeker],
+// [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
 // [As], which looks through observing decorators.
 //
 // # Decorators
@@ -142,9 +142,25 @@ type Leaser interface {
 	// per node.
 	LeaseMany(ctx context.Context, keys []string, ttl time.Duration) ([]LeaseReply, error)
 
+	// Extend lets a lease that stands last for another ttl from now. It reports
+	// whether it stands.
+	Extend(ctx context.Context, key string, lease Lease, ttl time.Duration) (stands bool, err error)
+
 	// Release gives an unused lease back. A lease that no longer stands is no
 	// error, and another load's lease stays untouched.
 	Release(ctx context.Context, key string, lease Lease) error
+}
+
+// Peeker is the capability of a cache that several processes write. A caller
+// that finds a load in flight asks it whether that load is still in charge of
+// the key: if not, another process has written the key since the load began,
+// and the caller must not share its result.
+type Peeker interface {
+	// Peek is Get, and on a miss tells who is in charge of the key: nobody
+	// (LeaseFree), a load (LeaseBusy, with its lease), or data that cannot be
+	// replaced by a fill (LeaseRefused). One round trip, which concurrent calls
+	// share. It counts neither as a hit nor as a miss.
+	Peek(ctx context.Context, key string) (value []byte, reply LeaseReply, err error)
 }
 
 // Lease is the unguessable token of one load's right to fill one key. The zero
@@ -171,6 +187,8 @@ const (
 	LeaseBusy
 	// LeaseFound: there is a value by now. Get it.
 	LeaseFound
+	// LeaseFree: the key is absent. Only Peek says so; Lease takes it.
+	LeaseFree
 )
 
 // Appender reads into memory that the caller brings.
@@ -189,7 +207,8 @@ type Clearer interface {
 
 // Coordinated is the capability of a cache that tells a Coordinator about each
 // write, so that GetOrCreateExclusive can share loads between callers and void
-// them when their key is written.
+// them when their key is written. It goes with Leaser: a fill must be told from
+// a write, and without leases Coordinated is not used.
 type Coordinated interface {
 	// Coordinate returns the coordinator in charge of key and the name it
 	// knows key by. A decorator that changes keys, or routes, maps both.

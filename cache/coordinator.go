@@ -23,12 +23,14 @@ type Coordinator struct {
 	observer Observer
 	seed     maphash.Seed
 
-	disabled    atomic.Bool
-	loads       atomic.Uint64
-	loadErrors  atomic.Uint64
-	loadsShared atomic.Uint64
-	refused     atomic.Uint64
-	undecodable atomic.Uint64
+	disabled     atomic.Bool
+	begun        atomic.Uint64 // flights so far
+	loads        atomic.Uint64
+	loadErrors   atomic.Uint64
+	loadsShared  atomic.Uint64
+	refused      atomic.Uint64
+	joinsRefused atomic.Uint64
+	undecodable  atomic.Uint64
 
 	shards [32]flightShard
 
@@ -59,14 +61,17 @@ type flightKey struct {
 // flight is the one load that the callers of a key share.
 type flight struct {
 	// Immutable.
-	key  flightKey
-	load *load
-	typ  any           // the Go type being loaded
-	done chan struct{} // closed when value and err are set
+	key   flightKey
+	load  *load
+	typ   any           // the Go type being loaded
+	begun uint64        // which of the coordinator's flights it is
+	done  chan struct{} // closed when value and err are set
 
 	// Guarded by the shard's mu.
 	waiters int
+	claim   LeaseReply    // what the cache said when the load asked for a lease
 	reading bool          // what it will bring may have been read already
+	counted bool          // among its load's wanted
 	void    bool          // abandoned, invalidated or over: nobody may join
 	stale   bool          // invalidated: must not be stored
 	filling chan struct{} // made by a guarded fill, which closes it; not changed once void
@@ -144,6 +149,7 @@ func (s *flightShard) invalidateLocked(f *flight) bool {
 	}
 	f.stale = true
 	s.dropLocked(f)
+	f.counted = false
 	return true
 }
 
@@ -191,6 +197,7 @@ func (c *Coordinator) AddTo(s *Stats) {
 	s.LoadErrors += c.loadErrors.Load()
 	s.LoadsShared += c.loadsShared.Load()
 	s.FillsRefused += c.refused.Load()
+	s.JoinsRefused += c.joinsRefused.Load()
 	s.Undecodable += c.undecodable.Load()
 }
 
@@ -269,4 +276,15 @@ func (c *Coordinator) addTyped(id typedKey, t any) any {
 	}
 	c.views.Store(&views)
 	return t
+}
+
+// void is Invalidate for one flight.
+func (c *Coordinator) void(f *flight) {
+	s := c.shard(f.key.name)
+	s.mu.Lock()
+	voided := !f.void && s.invalidateLocked(f)
+	s.mu.Unlock()
+	if voided {
+		c.invalidated(f)
+	}
 }

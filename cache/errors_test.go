@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/memory"
 )
 
 func TestErrorTextsHoldNoKeysAndNoValues(t *testing.T) {
@@ -88,50 +89,36 @@ func TestAs(t *testing.T) {
 func TestObserverSeesLoads(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[cache.EventKind]int{}
-	co := cache.NewCoordinator(cache.ObserverFunc(func(_ context.Context, e cache.Event) {
+	c, err := memory.New(&memory.Options{Observer: cache.ObserverFunc(func(_ context.Context, e cache.Event) {
 		mu.Lock()
 		defer mu.Unlock()
-		seen[e.Kind]++
-	}))
-	c := &coordinated{four: newFour(), co: co}
+		if e.Layer == "load" {
+			seen[e.Kind]++
+		}
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
 	v := cache.NewTyped[string](c, nil)
 	if _, err := v.GetOrCreateExclusive(t.Context(), "k", load("v")); err != nil {
 		t.Fatal(err)
 	}
 	boom := errors.New("boom")
-	_, err := v.GetOrCreateExclusive(t.Context(), "other", func(context.Context, *cache.Entry) (string, error) {
+	_, err = v.GetOrCreateExclusive(t.Context(), "other", func(context.Context, *cache.Entry) (string, error) {
 		return "", errors.Join(boom, v.Remove(t.Context(), "other"))
 	})
 	if !errors.Is(err, boom) {
 		t.Errorf("got %v, want boom", err)
 	}
-	if err := co.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
+	closeCache(t, c)
 	want := map[cache.EventKind]int{cache.EventLoad: 4, cache.EventInvalidation: 3} // two rounds sent back, and a patient one
 	if !maps.Equal(seen, want) {
 		t.Errorf("got events %v, want %v", seen, want)
 	}
-	var s cache.Stats
-	co.AddTo(&s)
-	if s.Loads != 4 || s.LoadErrors != 3 {
+	if s := c.Stats(); s.Loads != 4 || s.LoadErrors != 3 {
 		t.Errorf("got %d loads, %d errors; want 4, 3", s.Loads, s.LoadErrors)
 	}
 	if k := cache.EventKind(200).String(); k != "unknown" {
 		t.Errorf("an unknown kind prints %q", k)
 	}
-}
-
-// coordinated is a user's own cache with a coordinator.
-type coordinated struct {
-	*four
-	co *cache.Coordinator
-}
-
-func (c *coordinated) Coordinate(key string) (*cache.Coordinator, string) { return c.co, key }
-
-func (c *coordinated) Remove(ctx context.Context, key string) error {
-	c.co.Invalidate(key)
-	defer c.co.Invalidate(key)
-	return c.four.Remove(ctx, key)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
+	"time"
 )
 
 // Entry is the loader's handle on the entry that its result becomes. It
@@ -49,11 +51,12 @@ func (t *Typed[V]) GetOrCreateExclusive(ctx context.Context, key string, create 
 		var zero V
 		return zero, ErrNilLoader
 	}
+	since := t.arrive(key)
 	value, at, err := t.lookup(ctx, key)
 	if at == atValue {
 		return value, nil
 	}
-	return t.missed(ctx, key, at, err, create)
+	return t.missed(ctx, key, since, at, err, create)
 }
 
 // GetOrCreateExclusive is Typed.GetOrCreateExclusive with default options, for
@@ -75,25 +78,36 @@ func GetOrCreateExclusiveWith[S, V any](ctx context.Context, t *Typed[V], key st
 		var zero V
 		return zero, ErrNilLoader
 	}
+	since := t.arrive(key)
 	value, at, err := t.lookup(ctx, key)
 	if at == atValue {
 		return value, nil
 	}
-	return missedWith(ctx, t, key, state, at, err, create)
+	return missedWith(ctx, t, key, state, since, at, err, create)
 }
 
 // missedWith makes the closure that a load needs. It stands apart so that a hit
 // does not pay for it.
 //
 //go:noinline
-func missedWith[S, V any](ctx context.Context, t *Typed[V], key string, state S, at found, err error, create func(context.Context, S, *Entry) (V, error)) (V, error) {
-	return t.missed(ctx, key, at, err, func(ctx context.Context, e *Entry) (V, error) {
+func missedWith[S, V any](ctx context.Context, t *Typed[V], key string, state S, since uint64, at found, err error, create func(context.Context, S, *Entry) (V, error)) (V, error) {
+	return t.missed(ctx, key, since, at, err, func(ctx context.Context, e *Entry) (V, error) {
 		return create(ctx, state, e)
 	})
 }
 
+// arrive returns how many flights had begun when a caller came, where that
+// matters: see arrival.
+func (t *Typed[V]) arrive(key string) uint64 {
+	if t.peeker == nil {
+		return 0
+	}
+	co, _ := t.names.Coordinate(key)
+	return co.begun.Load()
+}
+
 // missed goes on where a look-up brought no value.
-func (t *Typed[V]) missed(ctx context.Context, key string, at found, err error, create func(context.Context, *Entry) (V, error)) (V, error) {
+func (t *Typed[V]) missed(ctx context.Context, key string, since uint64, at found, err error, create func(context.Context, *Entry) (V, error)) (V, error) {
 	var zero V
 	if at == atNegative {
 		return zero, ErrNotFound
@@ -101,19 +115,19 @@ func (t *Typed[V]) missed(ctx context.Context, key string, at found, err error, 
 	if err != nil && final(ctx, err) {
 		return zero, err
 	}
-	co, name := t.names.Coordinate(key)
-	id := flightKey{name: name, bypass: t.bypassed(ctx)}
+	bypass := t.bypassed(ctx)
+	a := arrival{shared: t.peeker != nil && !bypass, since: since, blind: err != nil}
 	for attempt := 0; ; attempt++ {
-		f, led, joinErr := co.join(ctx, id, t.spec(attempt), nil)
-		if joinErr != nil {
-			return zero, joinErr
+		b := t.board(ctx, key, bypass, t.spec(attempt), nil, a)
+		if b.err != nil || b.flight == nil {
+			return b.value, b.err
 		}
-		if led {
-			r := &run[V]{typed: t, by: co, load: f.load, flight: f, key: key, create: create}
-			r.cached = !id.bypass && err == nil
+		if b.led {
+			r := &run[V]{typed: t, by: b.by, load: b.flight.load, flight: b.flight, key: key, create: create}
+			r.cached = !bypass && !b.blind
 			go r.do()
 		}
-		value, waitErr, again := co.wait(ctx, f)
+		value, waitErr, again := b.by.wait(ctx, b.flight)
 		if again {
 			continue
 		}
@@ -122,6 +136,51 @@ func (t *Typed[V]) missed(ctx context.Context, key string, at found, err error, 
 		}
 		return value.(*object[V]).value, nil
 	}
+}
+
+// boarding is what came of looking for a flight: one to wait for, or, if that
+// is nil, a value that was there by now, or an error.
+type boarding[V any] struct {
+	by     *Coordinator
+	flight *flight
+	led    bool
+	blind  bool // the cache cannot be asked
+	value  V
+	err    error
+}
+
+// board enters the caller into a flight of key. Where it is in doubt whether a
+// flight is still in charge of the key, it asks the cache.
+func (t *Typed[V]) board(ctx context.Context, key string, bypass bool, spec loadSpec, l *load, a arrival) (b boarding[V]) {
+	by, name := t.names.Coordinate(key)
+	id := flightKey{name: name, bypass: bypass}
+	b.by, b.blind = by, a.blind
+	var doubt bool
+	b.flight, b.led, doubt, b.err = by.join(ctx, id, spec, l, a)
+	if !doubt {
+		return b
+	}
+	data, reply, err := t.peeker.Peek(ctx, key)
+	if err != nil {
+		if final(ctx, err) {
+			b.err = err
+			return b
+		}
+		a.blind, b.blind = true, true
+	} else if reply.State == LeaseFound {
+		value, at, _ := t.decode(ctx, data)
+		switch at {
+		case atValue:
+			b.value = value
+			return b
+		case atNegative:
+			b.err = ErrNotFound
+			return b
+		}
+	}
+	a.seen = &reply
+	b.flight, b.led, _, b.err = by.join(ctx, id, spec, l, a)
+	return b
 }
 
 // final reports whether err ends the call. Any other error means that the cache
@@ -164,6 +223,8 @@ func (r *run[V]) do() {
 		return
 	}
 	r.by.setReading(r.flight, true)
+	hold := r.typed.hold(r.load, leased{r.by, r.flight, r.key, r.lease})
+	defer hold.end()
 	err = r.by.measured(r.load.ctx, func() (err error) {
 		r.value, err = r.create(r.load.ctx, &r.entry)
 		return err
@@ -174,14 +235,16 @@ func (r *run[V]) do() {
 // decided the flight's outcome, because there is a value by now.
 func (r *run[V]) claim() (decided bool) {
 	t, ctx := r.typed, r.load.ctx
-	for range claimAttempts {
+	for attempt := 0; attempt < claimAttempts; attempt++ {
 		if t.leaser != nil {
-			reply, err := t.leaser.Lease(ctx, r.key, t.opts.LoadTimeout)
-			if err == nil && reply.State == LeaseGranted {
-				r.lease = reply.Lease
+			claim, err := t.follow(ctx, r.key)
+			claim.Err = err
+			r.by.setClaim(r.flight, claim)
+			if err == nil && claim.State == LeaseGranted {
+				r.lease = claim.Lease
 				return false
 			}
-			if err != nil || reply.State != LeaseFound {
+			if err != nil || claim.State != LeaseFound {
 				break
 			}
 		}
@@ -206,6 +269,48 @@ func (r *run[V]) claim() (decided bool) {
 	}
 	r.cached = false
 	return false
+}
+
+// follow asks for a lease of key, and while another process's load is in charge
+// of it asks again: that one ends with a value, gives up, or its process dies
+// and its lease runs out. One goroutine per key and process asks, however many
+// callers wait.
+func (t *Typed[V]) follow(ctx context.Context, key string) (LeaseReply, error) {
+	pause := followFirst
+	for {
+		reply, err := t.leaser.Lease(ctx, key, t.leaseTime())
+		if err != nil || reply.State != LeaseBusy || t.peeker == nil {
+			return reply, err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return reply, ctx.Err()
+		}
+		pause = min(2*pause, followMost)
+	}
+}
+
+const (
+	// followFirst and followMost are the pauses between a follower's questions,
+	// before chance makes each up to half shorter or longer.
+	followFirst = 2 * time.Millisecond
+	followMost  = 20 * time.Millisecond
+
+	// leaseTime is how long a lease lasts that is shared with other processes.
+	// Its holder extends it, so it bounds only how long the others wait for a
+	// process that died.
+	sharedLeaseTime = 5 * time.Second
+)
+
+// leaseTime returns how long a lease lasts before it must be extended.
+func (t *Typed[V]) leaseTime() time.Duration {
+	if t.peeker == nil {
+		return t.opts.LoadTimeout // no process can die but this one
+	}
+	return min(sharedLeaseTime, t.opts.LoadTimeout)
 }
 
 // claimAttempts is how often a key may change between the steps of a claim

@@ -18,29 +18,56 @@ type loadSpec struct {
 	patient bool
 }
 
+// arrival is what a caller knows when it looks for a flight to join.
+type arrival struct {
+	// shared: other processes write the cache, so a flight may be out of date
+	// although nobody here voided it.
+	shared bool
+	since  uint64 // how many flights had begun when the caller came
+	// seen is what Peek said of the key after the caller came; nil: not asked.
+	seen *LeaseReply
+	// blind: the cache cannot be asked. Then loads are shared all the same, or
+	// an outage of the cache would become one of the source.
+	blind bool
+}
+
 // join enters the caller as a waiter of key's flight. If there is none it
 // starts one, which the caller must then run (led is true) as l, or as a new
 // load if l is nil.
-func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l *load) (f *flight, led bool, err error) {
+//
+// The interleaving that doubt defends against: a load in this process reads the
+// source; another process writes the source and then the cache; a caller comes
+// to this process, whose coordinator knows nothing of it, and joins the load.
+// The write has voided the load's lease, though. So a caller joins a flight that
+// is older than itself only if Peek, asked after the caller came, shows the
+// flight's lease; else it puts a new flight in its place. Who joined the old
+// one before may take what it brings, and its fill is refused.
+func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l *load, a arrival) (f *flight, led, doubt bool, err error) {
 	if isHeld(ctx, c, key.name) {
-		return nil, false, ErrRecursiveLoad
+		return nil, false, false, ErrRecursiveLoad
 	}
 	s := c.shard(key.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, false, ErrClosed
+		return nil, false, false, ErrClosed
 	}
 	if f = s.flights[key]; f != nil {
-		if f.typ != spec.typ {
-			return nil, false, ErrTypeMismatch
+		switch {
+		case f.typ != spec.typ:
+			return nil, false, false, ErrTypeMismatch
+		case f.joinableLocked(a):
+			f.waiters++
+			if spec.patient {
+				f.load.patient.Store(true)
+			}
+			c.loadsShared.Add(1)
+			return f, false, false, nil
+		case a.seen == nil:
+			return nil, false, true, nil
 		}
-		f.waiters++
-		if spec.patient {
-			f.load.patient.Store(true)
-		}
-		c.loadsShared.Add(1)
-		return f, false, nil
+		s.dropLocked(f)
+		c.joinsRefused.Add(1)
 	}
 	if l == nil {
 		l = c.newLoad(ctx, spec, key.name)
@@ -50,10 +77,32 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 		c.started()
 	}
 	l.wanted.Add(1)
-	f = &flight{key: key, load: l, typ: spec.typ, done: make(chan struct{}), waiters: 1}
+	f = &flight{key: key, load: l, typ: spec.typ, begun: c.begun.Add(1), done: make(chan struct{}), waiters: 1, counted: true, claim: unclaimed}
 	s.flights[key] = f
 	s.busy.Add(1)
-	return f, true, nil
+	return f, true, false, nil
+}
+
+// unclaimed is the claim of a load that did not ask for a lease, or got no
+// answer. It tells nothing of who is in charge of the key.
+var unclaimed = LeaseReply{State: LeaseRefused, Err: ErrUnavailable}
+
+// joinableLocked reports whether the flight began late enough for the caller,
+// or was in charge of its key when the caller asked.
+func (f *flight) joinableLocked(a arrival) bool {
+	if !a.shared || a.blind || !f.reading || f.begun > a.since {
+		return true
+	}
+	if a.seen == nil {
+		return false
+	}
+	switch f.claim.State {
+	case LeaseGranted:
+		return a.seen.State == LeaseBusy && a.seen.Lease == f.claim.Lease
+	case LeaseRefused:
+		return a.seen.State == LeaseRefused && f.claim.Err == nil
+	}
+	return false
 }
 
 // newLoad makes the context that a load of names runs under: the values of the
@@ -101,10 +150,14 @@ func (c *Coordinator) leave(f *flight) {
 	s.mu.Lock()
 	f.waiters--
 	last := f.waiters == 0
-	dropped := last && s.dropLocked(f)
+	counted := f.counted
+	if last {
+		s.dropLocked(f)
+		f.counted = false
+	}
 	s.mu.Unlock()
 	switch {
-	case dropped:
+	case last && counted:
 		f.load.unwanted(ErrAbandoned)
 	case last && f.load.wanted.Load() == 0:
 		f.load.cancel(ErrAbandoned) // it was invalidated before, but patient
@@ -126,6 +179,14 @@ func (c *Coordinator) setReading(f *flight, reading bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.reading = reading
+}
+
+// setClaim notes what the cache said to the flight's request for a lease.
+func (c *Coordinator) setClaim(f *flight, claim LeaseReply) {
+	s := c.shard(f.key.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.claim = claim
 }
 
 // isStale reports whether the flight's key was written since it began.

@@ -85,7 +85,9 @@ func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 	// it is made anew.
 	buf := l.buffers.Get().(*[]byte)
 	*buf = l.opts.AppendKey((*buf)[:0], id)
-	value, at, err := l.typed.lookup(ctx, unsafe.String(unsafe.SliceData(*buf), len(*buf)))
+	borrowed := unsafe.String(unsafe.SliceData(*buf), len(*buf))
+	since := l.typed.arrive(borrowed)
+	value, at, err := l.typed.lookup(ctx, borrowed)
 	l.buffers.Put(buf)
 	switch {
 	case at == atValue:
@@ -93,7 +95,7 @@ func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 	case err != nil: // it may hold the borrowed key
 		return l.get(ctx, l.key(id), id)
 	}
-	return missedWith(ctx, l.typed, l.key(id), id, at, nil, l.load)
+	return missedWith(ctx, l.typed, l.key(id), id, since, at, nil, l.load)
 }
 
 func (l *Loading[K, V]) get(ctx context.Context, key string, id K) (V, error) {

@@ -27,7 +27,7 @@ func GetOrCreateMany[K comparable, V any](ctx context.Context, t *Typed[V], ids 
 		return nil, err
 	}
 	m := &many[K, V]{typed: t, load: load, found: make(map[K]V, len(ids))}
-	missing, err := m.lookup(ctx, distinct(ids, key))
+	missing, err := m.lookup(ctx, m.distinct(ids, key))
 	if err != nil {
 		return nil, err
 	}
@@ -39,20 +39,9 @@ func GetOrCreateMany[K comparable, V any](ctx context.Context, t *Typed[V], ids 
 
 // named is an id with its key.
 type named[K comparable] struct {
-	id  K
-	key string
-}
-
-func distinct[K comparable](ids []K, key func(K) string) []named[K] {
-	seen := make(map[K]struct{}, len(ids))
-	list := make([]named[K], 0, len(ids))
-	for _, id := range ids {
-		if _, again := seen[id]; !again {
-			seen[id] = struct{}{}
-			list = append(list, named[K]{id, key(id)})
-		}
-	}
-	return list
+	id    K
+	key   string
+	since uint64 // see arrival
 }
 
 // many is one call of GetOrCreateMany.
@@ -61,6 +50,19 @@ type many[K comparable, V any] struct {
 	load  func(context.Context, []K, *Entry) (map[K]V, error)
 	found map[K]V
 	blind bool // the cache could not be asked: do not fill it either
+}
+
+func (m *many[K, V]) distinct(ids []K, key func(K) string) []named[K] {
+	seen := make(map[K]struct{}, len(ids))
+	list := make([]named[K], 0, len(ids))
+	for _, id := range ids {
+		if _, again := seen[id]; !again {
+			seen[id] = struct{}{}
+			k := key(id)
+			list = append(list, named[K]{id, k, m.typed.arrive(k)})
+		}
+	}
+	return list
 }
 
 // lookup takes what is cached into m.found and returns what is not.
@@ -79,22 +81,28 @@ func (m *many[K, V]) lookup(ctx context.Context, list []named[K]) (missing []nam
 	return missing, nil
 }
 
+// aboard is an id that waits for a flight.
+type aboard[K comparable] struct {
+	named[K]
+	by     *Coordinator
+	flight *flight
+}
+
 // round joins or starts a flight for each of list and waits for all. It
 // returns those whose callers were sent back.
 func (m *many[K, V]) round(ctx context.Context, list []named[K], attempt int) (again []named[K], err error) {
-	flights, err := m.board(ctx, list, attempt)
-	for i, f := range flights {
-		by, _ := m.typed.names.Coordinate(list[i].key)
+	waiting, err := m.board(ctx, list, attempt)
+	for _, w := range waiting {
 		if err != nil {
-			by.leave(f)
+			w.by.leave(w.flight)
 			continue
 		}
-		value, waitErr, sent := by.wait(ctx, f)
+		value, waitErr, sent := w.by.wait(ctx, w.flight)
 		switch {
 		case sent:
-			again = append(again, list[i])
+			again = append(again, w.named)
 		case waitErr == nil:
-			m.found[list[i].id] = value.(*object[V]).value
+			m.found[w.id] = value.(*object[V]).value
 		case !errors.Is(waitErr, ErrNotFound):
 			err = waitErr
 		}
@@ -103,34 +111,39 @@ func (m *many[K, V]) round(ctx context.Context, list []named[K], attempt int) (a
 }
 
 // board joins the flight of each of list, and runs those that it started as
-// one load. On an error the flights joined so far are returned with it.
-func (m *many[K, V]) board(ctx context.Context, list []named[K], attempt int) ([]*flight, error) {
-	spec := m.typed.spec(attempt)
-	bypass := m.typed.bypassed(ctx)
-	batch := &batchRun[K, V]{many: m, by: m.typed.shared, cached: !bypass && !m.blind}
-	batch.shared = batch.by.newLoad(ctx, spec, namesOf(m.typed, list)...)
+// one load. On an error those that wait already are returned with it.
+func (m *many[K, V]) board(ctx context.Context, list []named[K], attempt int) (waiting []aboard[K], err error) {
+	t := m.typed
+	spec := t.spec(attempt)
+	bypass := t.bypassed(ctx)
+	batch := &batchRun[K, V]{many: m, by: t.shared, cached: !bypass && !m.blind}
+	batch.shared = batch.by.newLoad(ctx, spec, namesOf(t, list)...)
 	batch.shared.wanted.Add(1) // until all have boarded
-	flights := make([]*flight, 0, len(list))
-	var err error
 	for _, n := range list {
-		by, name := m.typed.names.Coordinate(n.key)
-		var f *flight
-		var led bool
-		if f, led, err = by.join(ctx, flightKey{name: name, bypass: bypass}, spec, batch.shared); err != nil {
-			break
+		a := arrival{shared: t.peeker != nil && !bypass, since: n.since, blind: m.blind}
+		b := t.board(ctx, n.key, bypass, spec, batch.shared, a)
+		switch {
+		case b.flight != nil:
+			waiting = append(waiting, aboard[K]{n, b.by, b.flight})
+			if b.led {
+				batch.legs = append(batch.legs, leg[K, V]{named: n, by: b.by, flight: b.flight})
+			}
+		case b.err == nil:
+			m.found[n.id] = b.value
+		case !errors.Is(b.err, ErrNotFound):
+			err = b.err
 		}
-		flights = append(flights, f)
-		if led {
-			batch.legs = append(batch.legs, leg[K, V]{named: n, by: by, flight: f})
+		if err != nil {
+			break
 		}
 	}
 	if len(batch.legs) == 0 {
 		batch.shared.cancel(nil)
-		return flights, err
+		return waiting, err
 	}
 	go batch.do()
 	batch.shared.unwanted(ErrInvalidated)
-	return flights, err
+	return waiting, err
 }
 
 func keysOf[K comparable](list []named[K]) []string {

@@ -52,9 +52,14 @@ func (b *batchRun[K, V]) do() {
 		err = nil
 		return
 	}
+	leases := make([]leased, len(b.legs))
 	for i := range b.legs {
-		b.legs[i].by.setReading(b.legs[i].flight, true)
+		l := &b.legs[i]
+		leases[i] = leased{l.by, l.flight, l.key, l.lease}
+		l.by.setReading(l.flight, true)
 	}
+	hold := b.many.typed.hold(b.shared, leases...)
+	defer hold.end()
 	err = b.by.measured(b.shared.ctx, func() (err error) {
 		b.result, err = b.many.load(b.shared.ctx, ids, &b.entry)
 		return err
@@ -71,12 +76,13 @@ func (b *batchRun[K, V]) claim() {
 			look = append(look, &b.legs[i])
 		}
 	} else {
-		replies, err := t.leaser.LeaseMany(b.shared.ctx, keysOfLegs(b.legs), t.opts.LoadTimeout)
+		replies, err := t.leaser.LeaseMany(b.shared.ctx, keysOfLegs(b.legs), t.leaseTime())
 		if err != nil {
 			return // load without the cache
 		}
 		for i, r := range replies {
 			l := &b.legs[i]
+			l.by.setClaim(l.flight, r)
 			switch {
 			case r.Err == nil && r.State == LeaseGranted:
 				l.lease, l.cached = r.Lease, true
@@ -110,7 +116,8 @@ func (b *batchRun[K, V]) take(l *leg[K, V], a answer[V]) {
 		if t.remove(ctx, l.key) != nil {
 			return
 		}
-		if reply, err := t.leaser.Lease(ctx, l.key, t.opts.LoadTimeout); err == nil && reply.State == LeaseGranted {
+		if reply, err := t.leaser.Lease(ctx, l.key, t.leaseTime()); err == nil && reply.State == LeaseGranted {
+			l.by.setClaim(l.flight, reply)
 			l.lease, l.cached = reply.Lease, true
 		}
 	}

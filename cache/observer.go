@@ -76,6 +76,8 @@ type Stats struct {
 	LoadsShared  uint64 // callers that waited for another's load
 	FillsRefused uint64 // load results not stored, because the key was written meanwhile or could not be leased
 
+	JoinsRefused uint64 // loads in flight not joined, because another process had written their key
+
 	Evictions   uint64 // entries that left to make room
 	Expirations uint64 // entries that left because of their age
 	Undecodable uint64 // entries that were corrupt, foreign or of another schema

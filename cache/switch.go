@@ -28,8 +28,19 @@ func SetEnabled(c Cache, on bool) error {
 	return err
 }
 
+// coordination returns what makes loads safe from writes that do not go through
+// the typed layer: both capabilities, or none.
+func coordination(c Cache) (names Coordinated, leaser Leaser, ok bool) {
+	names, coordinated := As[Coordinated](c)
+	leaser, leases := As[Leaser](c)
+	if !coordinated || !leases {
+		return nil, nil, false
+	}
+	return names, leaser, true
+}
+
 func coordinatorOf(c Cache) (*Coordinator, error) {
-	names, ok := As[Coordinated](c)
+	names, _, ok := coordination(c)
 	if !ok {
 		return nil, fmt.Errorf("larder: the cache has no coordinator: %w", errors.ErrUnsupported)
 	}

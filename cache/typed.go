@@ -52,6 +52,7 @@ type Typed[V any] struct {
 	cache     Cache
 	objects   Objects // nil if values are encoded
 	leaser    Leaser  // nil if the cache has no leases
+	peeker    Peeker  // nil if no other process writes the cache
 	batcher   Batcher // nil if the cache moves one entry at a time
 	names     Coordinated
 	shared    *Coordinator // for the switch and the counters
@@ -85,10 +86,12 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	}
 	t.frame = newFrame(t.opts.Schema, schema.ID(t.opts.Codec.ID(), reflect.TypeFor[V]()))
 	t.objects, _ = As[Objects](c)
-	t.leaser, _ = As[Leaser](c)
 	t.batcher, _ = As[Batcher](c)
-	names, ok := As[Coordinated](c)
-	if !ok {
+	names, leaser, ok := coordination(c)
+	if ok {
+		t.leaser = leaser
+		t.peeker, _ = As[Peeker](c)
+	} else {
 		t.own = NewCoordinator(nil)
 		names = alone{t.own}
 	}

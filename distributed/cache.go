@@ -37,6 +37,7 @@ var (
 	_ cache.Batcher       = (*Cache)(nil)
 	_ cache.Counter       = (*Cache)(nil)
 	_ cache.Leaser        = (*Cache)(nil)
+	_ cache.Peeker        = (*Cache)(nil)
 	_ cache.Appender      = (*Cache)(nil)
 	_ cache.Coordinated   = (*Cache)(nil)
 	_ cache.StatsReporter = (*Cache)(nil)

@@ -91,6 +91,8 @@ func TestOnEveryServer(t *testing.T) {
 		{"LeaseReplacesDamage", testLeaseReplacesDamage},
 		{"LeaseMany", testLeaseMany},
 		{"Release", testRelease},
+		{"Extend", testExtend},
+		{"Peek", testPeek},
 		{"Batch", testBatch},
 		{"BatchFills", testBatchFills},
 		{"LeaseHasOneWinner", testLeaseHasOneWinner},

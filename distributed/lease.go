@@ -79,6 +79,60 @@ func (c *Cache) Release(ctx context.Context, key string, lease cache.Lease) erro
 	return err
 }
 
+// forgetLease gives up the lease of a request without an answer: if it was
+// granted, nobody would know, and others would wait for it.
+func (c *Cache) forgetLease(a *asking) {
+	c.transport.Background(a.name, releaseScript.Cmd(context.Background(), a.name, a.entry))
+}
+
+// Extend lets a lease that stands last for another ttl: one script. See
+// cache.Leaser.
+func (c *Cache) Extend(ctx context.Context, key string, lease cache.Lease, ttl time.Duration) (bool, error) {
+	const op = "extend"
+	if err := c.beginKey(ctx, op, key); err != nil {
+		return false, err
+	}
+	ttl, err := leaseTTL(ttl)
+	if err != nil {
+		return false, failed(op, key, err)
+	}
+	cmd, err := c.eval(ctx, op, key, extendScript, leaseEntry(c.name(key), lease), millis(ttl))
+	if err != nil {
+		return false, err
+	}
+	n, err := cmd.Int()
+	return n == 1, failed(op, key, err)
+}
+
+// Peek is Get that tells who is in charge of a key without a value. See
+// cache.Peeker.
+func (c *Cache) Peek(ctx context.Context, key string) ([]byte, cache.LeaseReply, error) {
+	e, err := c.fetch(ctx, "peek", key)
+	if err != nil {
+		return nil, cache.LeaseReply{}, err
+	}
+	return e.payload, e.reply(), nil
+}
+
+// reply says what e is to somebody who wants to fill its key.
+func (e entry) reply() cache.LeaseReply {
+	switch {
+	case e.state == isValue || e.state == isCounter:
+		return cache.LeaseReply{State: cache.LeaseFound}
+	case e.state == isLease:
+		return cache.LeaseReply{State: cache.LeaseBusy, Lease: cache.Lease(e.header.ID)}
+	case e.state == isAbsent || e.damaged():
+		return cache.LeaseReply{State: cache.LeaseFree}
+	}
+	return cache.LeaseReply{State: cache.LeaseRefused}
+}
+
+// damaged reports whether e is larder's own but cannot be used, so that a lease
+// may take its place.
+func (e entry) damaged() bool {
+	return e.state == isUndecodable && !errors.Is(e.err, envelope.ErrForeign) && !errors.Is(e.err, errForeignType)
+}
+
 func leaseTTL(ttl time.Duration) (time.Duration, error) {
 	if ttl <= 0 { // NoExpiry, too
 		return 0, &cache.OptionError{Option: "ttl", Value: ttl, Reason: "must be positive", Err: cache.ErrInvalidTTL}
@@ -154,21 +208,20 @@ func (c *Cache) leaseReply(ctx context.Context, a *asking, err error) (cache.Lea
 	case isWrongType(err):
 		return cache.LeaseReply{State: cache.LeaseRefused}, nil
 	case err != nil:
+		if errors.Is(err, cache.ErrOutcomeUnknown) {
+			c.forgetLease(a)
+		}
 		return cache.LeaseReply{}, serverError(err)
 	}
 	there, err := a.cmd.Text()
 	if err != nil {
 		return cache.LeaseReply{}, serverError(err)
 	}
-	switch e := decode(a.name, []byte(there)); {
-	case e.state == isValue || e.state == isCounter:
-		return cache.LeaseReply{State: cache.LeaseFound}, nil
-	case e.state == isLease:
-		return cache.LeaseReply{State: cache.LeaseBusy, Lease: cache.Lease(e.header.ID)}, nil
-	case errors.Is(e.err, envelope.ErrForeign):
-		return cache.LeaseReply{State: cache.LeaseRefused}, nil
+	e := decode(a.name, []byte(there))
+	if e.damaged() {
+		return c.leaseDamaged(ctx, a, there)
 	}
-	return c.leaseDamaged(ctx, a, there)
+	return e.reply(), nil
 }
 
 // leaseDamaged puts a lease in the place of an entry that is larder's own, but

@@ -100,6 +100,54 @@ func testRelease(t *testing.T, s server) {
 	wantValue(t, s, "k", "v")
 }
 
+func testExtend(t *testing.T, s server) {
+	ctx := t.Context()
+	token := lease(t, s, "k")
+	for _, other := range []cache.Lease{{}, {1}} {
+		if stands, err := s.Extend(ctx, "k", other, time.Hour); stands || err != nil {
+			t.Errorf("extending another lease: got %v, %v", stands, err)
+		}
+	}
+	s.wantTTL(t, "k", time.Minute)
+	if stands, err := s.Extend(ctx, "k", token, time.Hour); !stands || err != nil {
+		t.Errorf("got %v, %v, want the lease extended", stands, err)
+	}
+	s.wantTTL(t, "k", time.Hour)
+	_, err := s.Extend(ctx, "k", token, -1)
+	wantErr(t, err, cache.ErrInvalidTTL)
+	must(t, s.Set(ctx, "k", []byte("v"), fillWith(token)))
+	if stands, err := s.Extend(ctx, "k", token, time.Second); stands || err != nil {
+		t.Errorf("extending a lease that was spent: got %v, %v", stands, err)
+	}
+	s.wantTTL(t, "k", time.Hour)
+}
+
+func testPeek(t *testing.T, s server) {
+	ctx := t.Context()
+	must(t, s.Set(ctx, "value", []byte("v"), forever))
+	s.raw(t, "foreign", "text")
+	s.raw(t, "damaged", s.stored(t, "value"))
+	busy := lease(t, s, "busy")
+	before := s.Stats()
+	for key, want := range map[string]cache.LeaseReply{
+		"free":    {State: cache.LeaseFree},
+		"value":   {State: cache.LeaseFound},
+		"foreign": {State: cache.LeaseRefused},
+		"damaged": {State: cache.LeaseFree},
+		"busy":    {State: cache.LeaseBusy, Lease: busy},
+	} {
+		value, got, err := s.Peek(ctx, key)
+		if err != nil || got != want || string(value) != map[bool]string{true: "v"}[key == "value"] {
+			t.Errorf("%s: got %q, %+v, %v, want %+v", key, value, got, err, want)
+		}
+	}
+	if after := s.Stats(); after != before {
+		t.Errorf("Peek counted: %+v, before %+v", after, before)
+	}
+	_, _, err := s.Peek(ctx, "")
+	wantErr(t, err, cache.ErrInvalidKey)
+}
+
 func testLeaseMany(t *testing.T, s server) {
 	ctx := t.Context()
 	must(t, s.Set(ctx, "value", []byte("v"), forever))

@@ -20,6 +20,8 @@ var (
 	swapLua string
 	//go:embed scripts/lease.lua
 	leaseLua string
+	//go:embed scripts/extend.lua
+	extendLua string
 	//go:embed scripts/release.lua
 	releaseLua string
 	//go:embed scripts/increment.lua
@@ -30,6 +32,7 @@ var (
 	storeScript     = transport.NewScript(storeLua)
 	touchScript     = transport.NewScript(touchLua)
 	swapScript      = transport.NewScript(swapLua)
+	extendScript    = transport.NewScript(extendLua)
 	releaseScript   = transport.NewScript(releaseLua)
 	incrementScript = transport.NewScript(incrementLua)
 )

@@ -99,6 +99,20 @@ func (l *leases) spend(key string, lease cache.Lease, now int64) bool {
 	return now < r.deadline
 }
 
+// extend moves the deadline of lease, if it stands.
+func (l *leases) extend(key string, lease cache.Lease, now, deadline int64) bool {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.leases[key]
+	if !ok || r.lease != lease || now >= r.deadline {
+		return false
+	}
+	s.leases[key] = leaseRecord{lease, deadline}
+	s.first = min(s.first, deadline)
+	return true
+}
+
 // void takes away whatever lease of key stands.
 func (l *leases) void(key string) {
 	s := l.shard(key)

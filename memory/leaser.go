@@ -39,6 +39,23 @@ func (c *Cache) LeaseMany(ctx context.Context, keys []string, ttl time.Duration)
 	return replies, nil
 }
 
+// Extend lets a lease that stands last for another ttl. See cache.Leaser.
+func (c *Cache) Extend(ctx context.Context, key string, lease cache.Lease, ttl time.Duration) (bool, error) {
+	if err := c.check(ctx, key); err != nil {
+		return false, opError("extend", key, err)
+	}
+	if err := checkLeaseTTL(ttl); err != nil {
+		return false, opError("extend", key, err)
+	}
+	now := c.now()
+	deadline := now + int64(min(ttl, cache.MaxTTL))
+	stands := c.leases.extend(key, lease, now, deadline)
+	if stands {
+		c.janitor.expect(deadline)
+	}
+	return stands, nil
+}
+
 // Release gives an unused lease back. See cache.Leaser.
 func (c *Cache) Release(ctx context.Context, key string, lease cache.Lease) error {
 	if err := c.check(ctx, key); err != nil {

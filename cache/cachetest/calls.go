@@ -80,6 +80,10 @@ func leaseCalls(c cache.Cache) []call {
 			}
 			return err
 		}},
+		{"Extend", func(ctx context.Context, key string) error {
+			_, err := l.Extend(ctx, key, cache.Lease{1}, time.Minute)
+			return err
+		}},
 		{"Release", func(ctx context.Context, key string) error { return l.Release(ctx, key, cache.Lease{1}) }},
 	}
 }

@@ -180,6 +180,36 @@ func leaseCases() []testCase {
 func releaseCases() []testCase {
 	return []testCase{
 		{
+			name: "Extend/LastsLonger",
+			rule: "Extend lets a lease that stands last for its ttl from then, and no longer.",
+			run: func(e *env) {
+				old := e.leaseFor("k", e.units(2))
+				taken := e.timed(func() { e.extend("k", old, e.units(4), true) })
+				e.sleepUntilJustBefore(taken.plus(e.units(4)))
+				e.wantLease("k", cache.LeaseReply{State: cache.LeaseBusy, Lease: old})
+				e.sleepUntil(taken.plus(e.units(4)))
+				e.extend("k", old, e.units(4), false)
+				e.wantErr("fill with a lease that ran out", e.fill("k", "late", old), cache.ErrLeaseLost)
+				e.lease("k")
+			},
+		},
+		{
+			name: "Extend/OfNoLease",
+			rule: "Extend of a lease that does not stand says so, and changes neither an entry nor another's lease.",
+			run: func(e *env) {
+				e.extend("absent", cache.Lease{1}, time.Hour, false)
+				e.wantMiss("absent")
+				old := e.lease("k")
+				e.release("k", old)
+				l := e.lease("k")
+				e.extend("k", old, time.Hour, false)
+				e.wantErr("fill with the old lease", e.fill("k", "late", old), cache.ErrLeaseLost)
+				e.must("fill", e.fill("k", "filled", l))
+				e.extend("k", l, time.Hour, false)
+				e.wantHit("k", "filled")
+			},
+		},
+		{
 			name: "Release/FreesTheKey",
 			rule: "Release gives an unused lease back: the key can be leased again, and the old lease is lost.",
 			run: func(e *env) {
@@ -328,6 +358,15 @@ func (e *env) leaseMany(keys ...string) []cache.LeaseReply {
 
 func (e *env) fill(key, value string, l cache.Lease) error {
 	return e.c.Set(e.ctx, key, []byte(value), cache.EntryOptions{TTL: time.Hour, Lease: l})
+}
+
+func (e *env) extend(key string, l cache.Lease, ttl time.Duration, want bool) {
+	e.report.Helper()
+	stands, err := as[cache.Leaser](e).Extend(e.ctx, key, l, ttl)
+	e.must("Extend", err)
+	if stands != want {
+		e.errorf("Extend = %v, want %v", stands, want)
+	}
 }
 
 func (e *env) release(key string, l cache.Lease) {

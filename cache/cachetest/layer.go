@@ -39,7 +39,17 @@ func newLayer(c cache.Cache, h hook) cache.Cache {
 	if ok[6] && ok[7] {
 		return &fullLayer{remote, (*objectLayer)(l)}
 	}
+	if peeker, ok := cache.As[cache.Peeker](c); ok {
+		base.peeker = peeker
+		return &sharedLayer{remote, (*peekLayer)(l)}
+	}
 	return &remote
+}
+
+// sharedLayer is for a cache that other processes write, too.
+type sharedLayer struct {
+	remoteLayer
+	*peekLayer
 }
 
 type fullLayer struct {
@@ -68,6 +78,7 @@ type layer struct {
 	clearer     cache.Clearer
 	coordinated cache.Coordinated
 	backend     cache.Backend
+	peeker      cache.Peeker
 }
 
 func (l *layer) Get(ctx context.Context, key string) (value []byte, found bool, err error) {
@@ -199,6 +210,27 @@ func (l *leaseLayer) Release(ctx context.Context, key string, lease cache.Lease)
 	return l.hook.call(ctx, "release", l.hook.name(key), func(ctx context.Context, key string) error {
 		return l.leaser.Release(ctx, key, lease)
 	})
+}
+
+func (l *leaseLayer) Extend(ctx context.Context, key string, lease cache.Lease, ttl time.Duration) (stands bool, err error) {
+	err = l.hook.call(ctx, "extend", l.hook.name(key), func(ctx context.Context, key string) error {
+		stands, err = l.leaser.Extend(ctx, key, lease, ttl)
+		return err
+	})
+	return stands && err == nil, err
+}
+
+type peekLayer layer
+
+func (l *peekLayer) Peek(ctx context.Context, key string) (value []byte, reply cache.LeaseReply, err error) {
+	err = l.hook.call(ctx, "peek", l.hook.name(key), func(ctx context.Context, key string) error {
+		value, reply, err = l.peeker.Peek(ctx, key)
+		return err
+	})
+	if err != nil {
+		return nil, cache.LeaseReply{}, err
+	}
+	return value, reply, nil
 }
 
 type objectLayer layer

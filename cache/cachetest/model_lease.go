@@ -47,6 +47,19 @@ func (m *Model) LeaseMany(ctx context.Context, keys []string, ttl time.Duration)
 	return replies, nil
 }
 
+// Extend implements cache.Leaser.
+func (m *Model) Extend(ctx context.Context, key string, lease cache.Lease, ttl time.Duration) (bool, error) {
+	if err := m.begin(ctx, key); err != nil {
+		return false, err
+	}
+	defer m.mu.Unlock()
+	if !m.standsLocked(key, lease) {
+		return false, nil
+	}
+	m.leases[key] = modelLease{lease, time.Now().Add(ttl)}
+	return true, nil
+}
+
 // Release implements cache.Leaser.
 func (m *Model) Release(ctx context.Context, key string, lease cache.Lease) error {
 	if err := m.begin(ctx, key); err != nil {

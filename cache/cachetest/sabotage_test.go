@@ -161,6 +161,7 @@ type broken struct {
 	setObject func(ctx context.Context, key string, value any, opts cache.EntryOptions) error
 	lease     func(ctx context.Context, key string, ttl time.Duration) (cache.LeaseReply, error)
 	leaseMany func(ctx context.Context, keys []string, ttl time.Duration) ([]cache.LeaseReply, error)
+	extend    func(ctx context.Context, key string, lease cache.Lease, ttl time.Duration) (bool, error)
 	release   func(ctx context.Context, key string, lease cache.Lease) error
 	appendTo  func(ctx context.Context, dst []byte, key string) ([]byte, bool, error)
 	clear     func(ctx context.Context) error
@@ -175,7 +176,7 @@ func newBroken(build func(*Model, *broken)) *broken {
 		get: m.Get, set: m.Set, refresh: m.Refresh, remove: m.Remove,
 		getMany: m.GetMany, setMany: m.SetMany, removeMan: m.RemoveMany,
 		increment: m.Increment, count: m.Count, getObject: m.GetObject, setObject: m.SetObject,
-		lease: m.Lease, leaseMany: m.LeaseMany, release: m.Release,
+		lease: m.Lease, leaseMany: m.LeaseMany, extend: m.Extend, release: m.Release,
 		appendTo: m.AppendTo, clear: m.Clear, coord: m.Coordinate, stats: m.Stats, close: m.Close,
 	}
 	build(m, b)
@@ -225,6 +226,10 @@ func (b *broken) Lease(ctx context.Context, key string, ttl time.Duration) (cach
 
 func (b *broken) LeaseMany(ctx context.Context, keys []string, ttl time.Duration) ([]cache.LeaseReply, error) {
 	return b.leaseMany(ctx, keys, ttl)
+}
+
+func (b *broken) Extend(ctx context.Context, key string, lease cache.Lease, ttl time.Duration) (bool, error) {
+	return b.extend(ctx, key, lease, ttl)
 }
 
 func (b *broken) Release(ctx context.Context, key string, lease cache.Lease) error {

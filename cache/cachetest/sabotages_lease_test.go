@@ -136,6 +136,15 @@ func leaseSabotages() []sabotage {
 				return m.Lease(ctx, key, ttl)
 			}
 		}, []string{"Lease/AfterExpiry"}},
+		{"does not extend", func(_ *Model, b *broken) {
+			b.extend = func(context.Context, string, cache.Lease, time.Duration) (bool, error) { return true, nil }
+		}, []string{"Extend/LastsLonger", "Extend/OfNoLease"}},
+		{"extends whatever stands", func(m *Model, b *broken) {
+			b.extend = func(_ context.Context, key string, lease cache.Lease, ttl time.Duration) (bool, error) {
+				m.leases[key] = modelLease{lease, time.Now().Add(ttl)}
+				return true, nil
+			}
+		}, []string{"Extend/OfNoLease"}},
 		{"does not release", func(_ *Model, b *broken) {
 			b.release = func(context.Context, string, cache.Lease) error { return nil }
 		}, []string{"Release/FreesTheKey", "Exclusive/ErrorIsNotStored"}},
