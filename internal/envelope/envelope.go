@@ -17,14 +17,24 @@
 //	50  6  the deadline again
 //	56     payload
 //
-// Numbers are big endian. The server writes the deadline, and it cannot compute
-// the checksum, so the deadline is outside of it and written twice instead.
+// A locked value, and a hold, end with the lock:
+//
+//	 0 16  handle
+//	16  6  when the lock runs out, in milliseconds of the server's clock
+//	22  6  the value's deadline once the lock has ended; 0: none
+//	28 28  all that again
+//
+// Numbers are big endian. The server writes the deadlines and the lock, and it
+// cannot compute the checksum, so they are outside of it and written twice
+// instead. For the same reason a locked value's checksum is the one that it has
+// unlocked: the server locks it by its kind and the lock at its end.
 //
 // The header names no codec: a payload's framing is the business of who encoded
 // it, so that it means the same in every cache.
 package envelope
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -37,6 +47,9 @@ const Magic = "\xc1LD\x01"
 // HeaderSize is the length of the header; the payload follows.
 const HeaderSize = 56
 
+// LockSize is the length of the lock at the end of what is locked.
+const LockSize = 2 * lockCopy
+
 const (
 	offKind     = 4
 	offFlags    = 5
@@ -47,6 +60,12 @@ const (
 	offChecksum = 40
 	offDeadline = 44
 	offAgain    = 50
+
+	// Within the lock.
+	offHandle = 0
+	offUntil  = 16
+	offAfter  = 22
+	lockCopy  = 28
 )
 
 // Kind says what an entry is. The header is the same for all.
@@ -57,21 +76,34 @@ const (
 	Value Kind = 'V'
 	// Lease is the right of one load to fill the key. It has no payload.
 	Lease Kind = 'L'
-	// Locked (a value with a lock's handle) and Mark (writers about to commit)
-	// are reserved: Decode calls them foreign.
+	// Locked is a value with a lock, which may have run out.
 	Locked Kind = 'K'
-	Mark   Kind = 'M'
+	// Hold is a lock on a key without a value. It has no payload.
+	Hold Kind = 'H'
+	// Mark (writers about to commit) is reserved: Decode calls it foreign.
+	Mark Kind = 'M'
 )
 
-// ID is a value's version or a lease's token. Two entries never share one.
+func (k Kind) hasLock() bool { return k == Locked || k == Hold }
+
+// ID is a value's version, a lease's token or a lock's handle. Two entries
+// never share one, nor do two locks.
 type ID [16]byte
 
 // Header is what an entry says about itself.
 type Header struct {
 	Kind     Kind
-	ID       ID            // version of a Value, token of a Lease
+	ID       ID            // version of a value, token of a Lease; a Hold's means nothing
 	Window   time.Duration // sliding window, whole milliseconds; 0: none
 	Deadline int64         // milliseconds of the server's clock; 0: none, else with a Window only
+	Lock     Lock          // of a Locked or a Hold
+}
+
+// Lock is what a lock says about itself, in milliseconds of the server's clock.
+type Lock struct {
+	Handle ID
+	Until  int64 // when it runs out; never 0
+	After  int64 // the value's deadline once the lock has ended; 0: none
 }
 
 // Errors of Decode.
@@ -116,7 +148,17 @@ func Append(dst []byte, h Header, digest uint64, payload []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, checksum(dst[start:start+offChecksum], payload))
 	dst = appendUint48(dst, uint64(h.Deadline))
 	dst = appendUint48(dst, uint64(h.Deadline))
-	return append(dst, payload...)
+	dst = append(dst, payload...)
+	if h.Kind.hasLock() {
+		dst = appendLock(appendLock(dst, h.Lock), h.Lock)
+	}
+	return dst
+}
+
+func appendLock(dst []byte, l Lock) []byte {
+	dst = append(dst, l.Handle[:]...)
+	dst = appendUint48(dst, uint64(l.Until))
+	return appendUint48(dst, uint64(l.After))
 }
 
 // Decode reads the entry of the key with this digest. The payload is a part of
@@ -130,28 +172,47 @@ func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
 	if len(raw) < HeaderSize {
 		return Header{}, nil, ErrCorrupt
 	}
-	payload = raw[HeaderSize:len(raw):len(raw)]
+	end := len(raw)
+	kind := Kind(raw[offKind])
+	if kind.hasLock() {
+		end = max(HeaderSize, end-LockSize)
+	}
+	payload = raw[HeaderSize:end:end]
 	if uint64(binary.BigEndian.Uint32(raw[offLength:])) != uint64(len(payload)) ||
 		binary.BigEndian.Uint32(raw[offChecksum:]) != checksum(raw[:offChecksum], payload) {
 		return Header{}, nil, ErrCorrupt
 	}
-	if err := checkFields(raw); err != nil {
+	if err := checkFields(raw, payload); err != nil {
 		return Header{}, nil, err
 	}
 	if binary.BigEndian.Uint64(raw[offDigest:]) != digest {
 		return Header{}, nil, ErrOtherKey
 	}
-	return Header{
-		Kind:     Kind(raw[offKind]),
+	h = Header{
+		Kind:     kind,
 		ID:       ID(raw[offVersion:]),
 		Window:   time.Duration(uint48(raw[offWindow:])) * time.Millisecond,
 		Deadline: int64(uint48(raw[offDeadline:])),
-	}, payload, nil
+	}
+	if kind.hasLock() {
+		h.Lock = lockOf(raw[end:])
+	}
+	return h, payload, nil
 }
 
-// checkFields checks a header whose checksum is right: what contradicts itself
-// is corrupt, what this version does not know is a later one's.
-func checkFields(raw []byte) error {
+// lockOf reads a lock that was checked.
+func lockOf(raw []byte) Lock {
+	return Lock{
+		Handle: ID(raw[offHandle:]),
+		Until:  int64(uint48(raw[offUntil:])),
+		After:  int64(uint48(raw[offAfter:])),
+	}
+}
+
+// checkFields checks a header whose checksum is right, and the lock: what
+// contradicts itself is corrupt, what this version does not know is a later
+// one's.
+func checkFields(raw, payload []byte) error {
 	window, deadline := uint48(raw[offWindow:]), uint48(raw[offDeadline:])
 	if deadline != uint48(raw[offAgain:]) || window > maxMillis || deadline != 0 && window == 0 {
 		return ErrCorrupt
@@ -159,21 +220,42 @@ func checkFields(raw []byte) error {
 	if raw[offFlags] != 0 {
 		return ErrForeign
 	}
+	rest := raw[HeaderSize+len(payload):]
+	bare := window == 0 && len(payload) == 0
+	ok := true
 	switch Kind(raw[offKind]) {
 	case Value:
-		return nil
 	case Lease:
-		if window != 0 || len(raw) != HeaderSize {
-			return ErrCorrupt
-		}
-		return nil
+		ok = bare
+	case Locked:
+		ok = checkLock(rest)
+	case Hold:
+		ok = bare && checkLock(rest) && lockOf(rest).After == 0
 	default:
 		return ErrForeign
 	}
+	if !ok {
+		return ErrCorrupt
+	}
+	return nil
 }
 
+// checkLock reports whether raw is a lock, both of its copies.
+func checkLock(raw []byte) bool {
+	return len(raw) == LockSize && bytes.Equal(raw[:lockCopy], raw[lockCopy:]) && uint48(raw[offUntil:]) != 0
+}
+
+// unlocked is the kind that a locked value's checksum is computed with.
+var unlocked = []byte{byte(Value)}
+
 func checksum(head, payload []byte) uint32 {
-	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
+	if Kind(head[offKind]) != Locked {
+		return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
+	}
+	sum := crc32.Checksum(head[:offKind], castagnoli)
+	sum = crc32.Update(sum, castagnoli, unlocked)
+	sum = crc32.Update(sum, castagnoli, head[offKind+1:])
+	return crc32.Update(sum, castagnoli, payload)
 }
 
 func appendUint48(dst []byte, n uint64) []byte {

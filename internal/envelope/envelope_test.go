@@ -16,11 +16,15 @@ var id = envelope.ID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
 
 const digest = 0x0123456789abcdef
 
+// lock has a deadline to come back to.
+var lock = envelope.Lock{Handle: envelope.ID{16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, Until: 1_800_000_000_000, After: 1_900_000_000_000}
+
+func mk(h envelope.Header, payload string) []byte {
+	return envelope.Append(nil, h, digest, []byte(payload))
+}
+
 // entries are the shapes an entry can have.
 func entries() map[string][]byte {
-	mk := func(h envelope.Header, payload string) []byte {
-		return envelope.Append(nil, h, digest, []byte(payload))
-	}
 	return map[string][]byte{
 		"lease":            mk(envelope.Header{Kind: envelope.Lease, ID: id}, ""),
 		"empty value":      mk(envelope.Header{Kind: envelope.Value, ID: id}, ""),
@@ -28,6 +32,11 @@ func entries() map[string][]byte {
 		"sliding":          mk(envelope.Header{Kind: envelope.Value, ID: id, Window: time.Hour}, "hello"),
 		"sliding in bound": mk(envelope.Header{Kind: envelope.Value, ID: id, Window: time.Hour, Deadline: 1_900_000_000_000}, "hello"),
 		"binary payload":   mk(envelope.Header{Kind: envelope.Value, ID: id}, envelope.Magic+"\x00\xff"),
+		"locked":           mk(envelope.Header{Kind: envelope.Locked, ID: id, Lock: lock}, "hello"),
+		"locked empty":     mk(envelope.Header{Kind: envelope.Locked, ID: id, Lock: lock}, ""),
+		"locked for ever":  mk(envelope.Header{Kind: envelope.Locked, ID: id, Lock: envelope.Lock{Handle: id, Until: 1<<48 - 1}}, "hello"),
+		"locked sliding":   mk(envelope.Header{Kind: envelope.Locked, ID: id, Window: time.Hour, Deadline: 1_900_000_000_000, Lock: lock}, "hello"),
+		"hold":             mk(envelope.Header{Kind: envelope.Hold, Lock: envelope.Lock{Handle: id, Until: 1}}, ""),
 	}
 }
 
@@ -37,10 +46,12 @@ func TestRoundTrip(t *testing.T) {
 		"value":   {Kind: envelope.Value, ID: id},
 		"sliding": {Kind: envelope.Value, ID: id, Window: time.Millisecond},
 		"bounded": {Kind: envelope.Value, ID: id, Window: 10 * 365 * 24 * time.Hour, Deadline: 1<<48 - 1},
+		"locked":  {Kind: envelope.Locked, ID: id, Window: time.Hour, Deadline: 1<<48 - 1, Lock: lock},
+		"hold":    {Kind: envelope.Hold, ID: id, Lock: envelope.Lock{Handle: id, Until: 1<<48 - 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			payload := []byte("payload")
-			if h.Kind == envelope.Lease {
+			if h.Kind == envelope.Lease || h.Kind == envelope.Hold {
 				payload = nil
 			}
 			raw := envelope.Append([]byte("before"), h, digest, payload)
@@ -68,6 +79,25 @@ func TestFormatIsFixed(t *testing.T) {
 	}
 	if len(want) != envelope.HeaderSize+3 {
 		t.Errorf("got a header of %d bytes, want %d", len(want)-3, envelope.HeaderSize)
+	}
+}
+
+// The server locks a value by two changes to its bytes, and can do no other.
+func TestLockedFormatIsFixed(t *testing.T) {
+	h := envelope.Header{Kind: envelope.Value, ID: id, Window: 1500 * time.Millisecond, Deadline: 0x010203040506}
+	value := envelope.Append(nil, h, digest, []byte("xyz"))
+	h.Kind, h.Lock = envelope.Locked, envelope.Lock{Handle: envelope.ID{0xaa, 15: 0xbb}, Until: 0x0a0b0c0d0e0f, After: 0x112233445566}
+	got := envelope.Append(nil, h, digest, []byte("xyz"))
+	copied := "\xaa" + strings.Repeat("\x00", 14) + "\xbb" + "\x0a\x0b\x0c\x0d\x0e\x0f" + "\x11\x22\x33\x44\x55\x66"
+	want := string(value[:4]) + "K" + string(value[5:]) + copied + copied
+	if string(got) != want || len(copied)*2 != envelope.LockSize {
+		t.Errorf("got  %x\nwant %x", got, want)
+	}
+	hold := envelope.Header{Kind: envelope.Hold, Lock: envelope.Lock{Handle: h.Lock.Handle, Until: h.Lock.Until}}
+	got = envelope.Append(nil, hold, digest, nil)
+	copied = copied[:22] + strings.Repeat("\x00", 6)
+	if len(got) != envelope.HeaderSize+envelope.LockSize || got[4] != 'H' || string(got[envelope.HeaderSize:]) != copied+copied {
+		t.Errorf("hold: got %x", got)
 	}
 }
 
@@ -135,7 +165,14 @@ func TestErrorsSayWhatItIs(t *testing.T) {
 		"half a magic":            {[]byte(envelope.Magic[:3]), envelope.ErrForeign},
 		"another format":          {reseal(func(b []byte) { b[3] = 2 }), envelope.ErrForeign},
 		"a flag":                  {reseal(func(b []byte) { b[5] = 1 }), envelope.ErrForeign},
-		"a locked value":          {reseal(func(b []byte) { b[4] = byte(envelope.Locked) }), envelope.ErrForeign},
+		"a lock cut off":          {entries()["locked"][:len(entries()["locked"])-envelope.LockSize], envelope.ErrCorrupt},
+		"a locked value, no lock": {reseal(func(b []byte) { b[4] = byte(envelope.Locked) }), envelope.ErrCorrupt},
+		"a hold without a lock":   {reseal(func(b []byte) { b[4] = byte(envelope.Hold) }), envelope.ErrCorrupt},
+		"a value with a lock":     {append(entries()["value"], entries()["hold"][envelope.HeaderSize:]...), envelope.ErrCorrupt},
+		"a lock without an end":   {mk(envelope.Header{Kind: envelope.Locked, Lock: envelope.Lock{Handle: id}}, "v"), envelope.ErrCorrupt},
+		"a hold with a value":     {mk(envelope.Header{Kind: envelope.Hold, Lock: envelope.Lock{Handle: id, Until: 1}}, "v"), envelope.ErrCorrupt},
+		"a hold with a window":    {mk(envelope.Header{Kind: envelope.Hold, Window: time.Hour, Lock: envelope.Lock{Handle: id, Until: 1}}, ""), envelope.ErrCorrupt},
+		"a hold with a deadline":  {mk(envelope.Header{Kind: envelope.Hold, Lock: lock}, ""), envelope.ErrCorrupt},
 		"a write mark":            {reseal(func(b []byte) { b[4] = byte(envelope.Mark) }), envelope.ErrForeign},
 		"another kind":            {reseal(func(b []byte) { b[4] = 'Z' }), envelope.ErrForeign},
 		"magic only":              {[]byte(envelope.Magic), envelope.ErrCorrupt},
@@ -154,10 +191,12 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 	raw := envelope.Append(nil, envelope.Header{Kind: envelope.Value, ID: id}, digest, make([]byte, 1024))
 	bad := bytes.Clone(raw)
 	bad[len(bad)-1] ^= 1
+	locked := entries()["locked"]
 	key := strings.Repeat("k", 100)
 	if n := testing.AllocsPerRun(100, func() {
 		_, _, _ = envelope.Decode(raw, digest)
 		_, _, _ = envelope.Decode(bad, digest)
+		_, _, _ = envelope.Decode(locked, digest)
 		_ = envelope.Digest(key)
 	}); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
