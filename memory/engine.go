@@ -39,7 +39,7 @@ func newEngine(capacity int64, gone func(*entry, Cause), later func(func())) (*e
 			if e.pinned {
 				return 0
 			}
-			return uint32(e.charge.Load())
+			return e.charge.Load()
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(o otter.Entry[string, *entry]) time.Duration {
 			return time.Duration(max(1, o.Value.reclaim.Load()-o.SnapshotAtNano))
@@ -71,11 +71,16 @@ func (e *engine) find(key string) *entry {
 }
 
 // compute replaces the entry under key, or nil, by what change returns: the
-// same to leave it alone, nil to remove it. change must not call the engine.
+// same to leave it alone (and take over the reclaim time, if that was changed),
+// nil to remove it. change must not call the engine.
 func (e *engine) compute(key string, change func(old *entry) *entry) {
 	e.cache.Compute(key, func(old *entry, _ bool) (*entry, otter.ComputeOp) {
+		var reclaim int64
+		if old != nil {
+			reclaim = old.reclaim.Load()
+		}
 		switch next := change(old); {
-		case next == old:
+		case next == old && (old == nil || old.reclaim.Load() == reclaim):
 			return old, otter.CancelOp
 		case next == nil:
 			return nil, otter.InvalidateOp

@@ -23,20 +23,23 @@ const never = math.MaxInt64
 // entry is what the engine stores under a key. Its value and lifetime never
 // change, except for a counter's number; a write stores another entry.
 type entry struct {
-	// Immutable. A hit looks at the first four.
+	// Immutable, except for charge. A hit looks at kind, window and absolute, and
+	// at the value.
 	kind     kind
-	window   int64 // the sliding window; 0: none
-	absolute int64 // the deadline that a sliding window never passes
+	pinned   bool
+	charge   atomic.Uint32 // what it takes of the capacity; written under the key's lock
+	window   int64         // the sliding window; 0: none
+	absolute int64         // the deadline that a sliding window never passes
 	object   any
 	bytes    []byte
 	key      string
-	weight   int64 // in bytes, as Stats reports it
-	pinned   bool
+	weight   int64  // in bytes, as Stats reports it
+	write    uint64 // the number of the write that made it; see Cache.version
 
-	number   atomic.Int64 // a counter's; written under the key's lock
-	deadline atomic.Int64 // moved by reads if window > 0, later only
-	reclaim  atomic.Int64 // when the engine may reclaim it, never before deadline; written under the key's lock
-	charge   atomic.Int64 // what it takes of the capacity; written under the key's lock
+	number   atomic.Int64         // a counter's; written under the key's lock
+	deadline atomic.Int64         // moved by reads if window > 0, later only
+	reclaim  atomic.Int64         // when the engine may reclaim it, never before it expires; written under the key's lock
+	lock     atomic.Pointer[lock] // the last one; written under the key's lock
 }
 
 func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool) *entry {
@@ -53,14 +56,18 @@ func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool
 	return e
 }
 
-// expired reports whether e is gone at now: at its deadline, not after it.
-func (e *entry) expired(now int64) bool { return now >= e.deadline.Load() }
+// expired reports whether e is gone at now: at its deadline, not after it, or
+// when its lock ends if that is later.
+func (e *entry) expired(now int64) bool {
+	return now >= e.deadline.Load() && e.lockAt(now) == nil
+}
 
 // end makes sure that an entry that has expired at now stays so: a read that was
-// slow to move the deadline fails to. It returns false if one was in time.
+// slow to move the deadline fails to. It returns false if one was in time, or e
+// has not expired. The key's lock is held.
 func (e *entry) end(now int64) bool {
 	deadline := e.deadline.Load()
-	return now >= deadline && e.deadline.CompareAndSwap(deadline, 0)
+	return now >= deadline && e.lockAt(now) == nil && e.deadline.CompareAndSwap(deadline, 0)
 }
 
 // causeAt returns why e leaves that something takes away at now.

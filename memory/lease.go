@@ -10,13 +10,15 @@ import (
 	"github.com/larder-go/larder/cache"
 )
 
-// leases holds the right to fill of each key that is being loaded. It changes
+// leases holds the right to fill of each key that is being loaded, and the
+// forced lock of each absent key that has one: a key has either. It changes
 // only under the key's lock in the engine (except for sweeps and releases,
 // which only take away), so a lease is checked and spent, or voided, in one
 // atomic step with the write.
 //
 // It is bounded: a lease that ran out is swept, and a shard that is full of
-// live ones refuses more, which costs its callers their fills only.
+// live ones refuses more, which costs its callers their fills only. A forced
+// lock takes the place of another key's lease if it must.
 type leases struct {
 	seed   maphash.Seed
 	shards [leaseShards]leaseShard
@@ -38,8 +40,9 @@ type leaseShard struct {
 }
 
 type leaseRecord struct {
-	lease    cache.Lease
+	lease    cache.Lease // or a handle
 	deadline int64
+	locks    bool // it is a forced lock
 }
 
 func newLeases() *leases {
@@ -61,6 +64,9 @@ func (l *leases) grant(key string, now, deadline int64) cache.LeaseReply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.leases[key]; ok && now < r.deadline {
+		if r.locks {
+			return cache.LeaseReply{State: cache.LeaseRefused}
+		}
 		return cache.LeaseReply{State: cache.LeaseBusy, Lease: r.lease}
 	}
 	if len(s.leases) >= leasesInShard {
@@ -70,9 +76,7 @@ func (l *leases) grant(key string, now, deadline int64) cache.LeaseReply {
 		return cache.LeaseReply{State: cache.LeaseRefused}
 	}
 	lease := newLease()
-	s.leases[key] = leaseRecord{lease, deadline}
-	s.first = min(s.first, deadline)
-	s.held.Store(int64(len(s.leases)))
+	s.putLocked(key, leaseRecord{lease: lease, deadline: deadline})
 	return cache.LeaseReply{State: cache.LeaseGranted, Lease: lease}
 }
 
@@ -92,7 +96,7 @@ func (l *leases) spend(key string, lease cache.Lease, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.leases[key]
-	if !ok || r.lease != lease {
+	if !ok || r.lease != lease || r.locks {
 		return false
 	}
 	s.deleteLocked(key)
@@ -105,15 +109,45 @@ func (l *leases) extend(key string, lease cache.Lease, now, deadline int64) bool
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.leases[key]
-	if !ok || r.lease != lease || now >= r.deadline {
+	if !ok || r.lease != lease || r.locks || now >= r.deadline {
 		return false
 	}
-	s.leases[key] = leaseRecord{lease, deadline}
-	s.first = min(s.first, deadline)
+	s.putLocked(key, leaseRecord{lease: lease, deadline: deadline})
 	return true
 }
 
-// void takes away whatever lease of key stands.
+// lock puts a forced lock on key until deadline, in the place of a lease. No
+// lock stands. It reports whether there is room.
+func (l *leases) lock(key string, handle cache.LockHandle, now, deadline int64) bool {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.leases) >= leasesInShard {
+		s.sweepLocked(now)
+	}
+	if _, replaces := s.leases[key]; !replaces && len(s.leases) >= leasesInShard && !s.dropLeaseLocked() {
+		return false
+	}
+	s.putLocked(key, leaseRecord{cache.Lease(handle), deadline, true})
+	return true
+}
+
+// lockAt returns the handle of the forced lock that stands on key at now.
+func (l *leases) lockAt(key string, now int64) (handle cache.LockHandle, stands bool) {
+	s := l.shard(key)
+	if s.held.Load() == 0 {
+		return cache.LockHandle{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.leases[key]
+	if !ok || !r.locks || now >= r.deadline {
+		return cache.LockHandle{}, false
+	}
+	return cache.LockHandle(r.lease), true
+}
+
+// void takes away whatever lease or forced lock of key stands.
 func (l *leases) void(key string) {
 	s := l.shard(key)
 	if s.held.Load() == 0 {
@@ -160,6 +194,23 @@ func (l *leases) next() int64 {
 		}
 	}
 	return next
+}
+
+func (s *leaseShard) putLocked(key string, r leaseRecord) {
+	s.leases[key] = r
+	s.first = min(s.first, r.deadline)
+	s.held.Store(int64(len(s.leases)))
+}
+
+// dropLeaseLocked takes any lease away, and reports whether there was one.
+func (s *leaseShard) dropLeaseLocked() bool {
+	for key, r := range s.leases {
+		if !r.locks {
+			s.deleteLocked(key)
+			return true
+		}
+	}
+	return false
 }
 
 func (s *leaseShard) deleteLocked(key string) {

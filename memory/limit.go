@@ -118,7 +118,7 @@ func (c *Cache) Resize(maxEntries int, maxBytes int64) error {
 
 // charge changes what e is charged. The lock of its key is held.
 func (c *Cache) charge(e *entry, charge int64) {
-	before := e.charge.Swap(charge)
+	before := int64(e.charge.Swap(uint32(charge)))
 	c.counters.used.Add(charge - before)
 	if e.pinned {
 		c.pinned.adjust(charge - before)

@@ -14,10 +14,20 @@
 // An entry is never returned at or after its deadline, whatever the load. Its
 // memory is reclaimed within about two seconds of the deadline, or one minute
 // if its expiration is sliding, without anybody reading it.
+//
+// # Locks
+//
+// A lock does not pin its entry. A locked entry is evicted like any other to
+// make room, and its lock goes with it: PutAndUnlock is then cache.ErrNoEntry.
+// An entry that must not be lost so is stored with cache.PriorityPinned. A
+// forced lock on an absent key is not evicted; there can be a quarter of a
+// million of them, in even spread over the keys, and then no more:
+// cache.ErrUnavailable.
 package memory
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +46,7 @@ const layer = "memory"
 type Cache struct {
 	// Immutable.
 	base          time.Time // time 0 of deadlines
+	id            uint64    // random; what its versions have in common
 	engine        *engine
 	leases        *leases
 	coordinator   *cache.Coordinator
@@ -63,6 +74,8 @@ var (
 	_ cache.Appender    = (*Cache)(nil)
 	_ cache.Clearer     = (*Cache)(nil)
 	_ cache.Coordinated = (*Cache)(nil)
+	_ cache.Versioner   = (*Cache)(nil)
+	_ cache.Locker      = (*Cache)(nil)
 )
 
 // New returns a cache bounded as opts say; nil opts are the defaults, which
@@ -79,6 +92,7 @@ func New(opts *Options) (*Cache, error) {
 	}
 	c := &Cache{
 		base:          time.Now(),
+		id:            rand.Uint64(),
 		leases:        newLeases(),
 		coordinator:   cache.NewCoordinator(o.Observer),
 		observer:      o.Observer,
@@ -176,9 +190,10 @@ func (c *Cache) gone(e *entry, cause Cause) {
 func (c *Cache) forget(e *entry, cause Cause) {
 	c.counters.entries.Add(-1)
 	c.counters.bytes.Add(-e.weight)
-	c.counters.used.Add(-e.charge.Load())
+	charge := int64(e.charge.Load())
+	c.counters.used.Add(-charge)
 	if e.pinned {
-		c.pinned.release(e.charge.Load())
+		c.pinned.release(charge)
 	}
 	if c.closed.Load() {
 		return

@@ -121,15 +121,15 @@ func (c *Cache) Increment(ctx context.Context, key string, delta int64, opts cac
 	}
 	c.engine.find(key) // a use, which the change below is not for the engine
 	c.coordinator.Invalidate(key)
-	n, err := c.add(fresh, delta)
+	n, err := c.addTo(fresh, delta)
 	c.coordinator.Invalidate(key)
 	c.settle()
 	return n, opError("increment", key, err)
 }
 
-// add adds delta to the counter in the table, or to fresh, which then goes
+// addTo adds delta to the counter in the table, or to fresh, which then goes
 // there.
-func (c *Cache) add(fresh *entry, delta int64) (n int64, err error) {
+func (c *Cache) addTo(fresh *entry, delta int64) (n int64, err error) {
 	c.engine.compute(fresh.key, func(old *entry) *entry {
 		counter := old
 		if old == nil || old.expired(c.now()) {
@@ -166,24 +166,33 @@ func addInt64(a, b int64) (sum int64, ok bool) {
 }
 
 func (c *Cache) setBytes(key string, value []byte, opts cache.EntryOptions) error {
-	if value == nil {
-		return cache.ErrNilValue
-	}
-	if c.maxValueBytes > 0 && len(value) > c.maxValueBytes {
-		return cache.ErrValueTooLarge
-	}
-	e, now, err := c.prepare(key, kindBytes, opts)
+	e, now, err := c.prepareBytes(key, value, opts)
 	if err != nil {
 		return err
+	}
+	return c.store(e, opts.Lease, now)
+}
+
+// prepareBytes returns an entry that holds a copy of value, and the time it was
+// made at.
+func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) (e *entry, now int64, err error) {
+	if value == nil {
+		return nil, 0, cache.ErrNilValue
+	}
+	if c.maxValueBytes > 0 && len(value) > c.maxValueBytes {
+		return nil, 0, cache.ErrValueTooLarge
+	}
+	if e, now, err = c.prepare(key, kindBytes, opts); err != nil {
+		return nil, 0, err
 	}
 	if e.weight == 0 {
 		e.weight = entryWeight(key, int64(len(value)))
 	}
 	if !c.limits.Load().fits(e.weight) {
-		return cache.ErrValueTooLarge
+		return nil, 0, cache.ErrValueTooLarge
 	}
 	e.bytes = copyOf(value)
-	return c.store(e, opts.Lease, now)
+	return e, now, nil
 }
 
 // prepare checks opts and returns an entry without a value, its weight 0 if
@@ -244,20 +253,20 @@ func (c *Cache) admit(e, old *entry, now int64) error {
 	if e.pinned {
 		var freed int64
 		if old != nil && old.pinned {
-			freed = old.charge.Load()
+			freed = int64(old.charge.Load())
 		}
 		if !c.pinned.reserve(charge, freed, l.capacity) {
 			return errPinnedFull
 		}
 	}
-	e.charge.Store(charge)
+	e.charge.Store(uint32(charge))
 	if old != nil {
 		c.forget(old, old.causeAt(now, CauseReplaced))
 	}
 	c.counters.entries.Add(1)
 	c.counters.bytes.Add(e.weight)
 	c.counters.used.Add(charge)
-	c.counters.sets.Add(1)
+	e.write = c.counters.sets.Add(1)
 	return nil
 }
 

@@ -36,6 +36,8 @@ func (e *env) calls() []call {
 	all = append(all, counterCalls(c)...)
 	all = append(all, objectCalls(c)...)
 	all = append(all, leaseCalls(c)...)
+	all = append(all, versionCalls(c)...)
+	all = append(all, lockCalls(c)...)
 	return append(all, batchCalls(c)...)
 }
 
@@ -85,6 +87,51 @@ func leaseCalls(c cache.Cache) []call {
 			return err
 		}},
 		{"Release", func(ctx context.Context, key string) error { return l.Release(ctx, key, cache.Lease{1}) }},
+	}
+}
+
+func versionCalls(c cache.Cache) []call {
+	v, ok := cache.As[cache.Versioner](c)
+	if !ok {
+		return nil
+	}
+	value, opts, version := []byte("new"), cache.EntryOptions{TTL: time.Hour}, cache.Version{1}
+	return []call{
+		{"GetItem", func(ctx context.Context, key string) error { _, _, err := v.GetItem(ctx, key); return err }},
+		{"GetIfNewer", func(ctx context.Context, key string) error {
+			_, _, _, err := v.GetIfNewer(ctx, key, version)
+			return err
+		}},
+		{"CompareAndSet", func(ctx context.Context, key string) error {
+			_, err := v.CompareAndSet(ctx, key, value, version, opts)
+			return err
+		}},
+		{"Add", func(ctx context.Context, key string) error { _, err := v.Add(ctx, key, value, opts); return err }},
+		{"RemoveVersion", func(ctx context.Context, key string) error {
+			_, err := v.RemoveVersion(ctx, key, version)
+			return err
+		}},
+	}
+}
+
+func lockCalls(c cache.Cache) []call {
+	l, ok := cache.As[cache.Locker](c)
+	if !ok {
+		return nil
+	}
+	handle := cache.LockHandle{1}
+	return []call{
+		{"GetAndLock", func(ctx context.Context, key string) error {
+			_, _, err := l.GetAndLock(ctx, key, time.Hour, cache.LockOptions{Force: true})
+			return err
+		}},
+		{"PutAndUnlock", func(ctx context.Context, key string) error {
+			_, err := l.PutAndUnlock(ctx, key, []byte("new"), handle, cache.EntryOptions{TTL: time.Hour})
+			return err
+		}},
+		{"Unlock", func(ctx context.Context, key string) error { return l.Unlock(ctx, key, handle, time.Hour) }},
+		{"RemoveLocked", func(ctx context.Context, key string) error { _, err := l.RemoveLocked(ctx, key, handle); return err }},
+		{"ResetTTL", func(ctx context.Context, key string) error { return l.ResetTTL(ctx, key, time.Hour) }},
 	}
 }
 

@@ -22,16 +22,22 @@ func TestModelKeepsTheContractPrefixed(t *testing.T) {
 }
 
 func TestPrefixedHasWhatTheCacheBelowHas(t *testing.T) {
-	all := []need{backend, batcher, counter, objects, leaser, appender, clearer, coordinated, reporter}
+	all := []need{backend, batcher, counter, objects, leaser, appender, clearer, coordinated, reporter, versioner, locker}
 	full := Prefixed(NewModel(cache.EntryOptions{}), testPrefix)
 	remote := Prefixed(withoutObjects{NewModel(cache.EntryOptions{})}.cache(), testPrefix)
+	unversioned := Prefixed(withoutVersions{NewModel(cache.EntryOptions{})}.cache(), testPrefix)
 	plain := Prefixed(fourMethods{NewModel(cache.EntryOptions{})}, testPrefix)
 	for _, n := range all {
 		if !n.has(full) {
 			t.Errorf("over a full cache there is no %s", n.name)
 		}
-		if got, want := n.has(remote), n.name != "Objects" && n.name != "Clearer"; got != want {
+		local := n.name == "Objects" || n.name == "Clearer"
+		if got, want := n.has(remote), !local; got != want {
 			t.Errorf("over a remote cache: has %s = %v, want %v", n.name, got, want)
+		}
+		changes := n.name == "Versioner" || n.name == "Locker"
+		if got, want := n.has(unversioned), !local && !changes; got != want {
+			t.Errorf("over a remote cache without versions: has %s = %v, want %v", n.name, got, want)
 		}
 		if n.has(plain) {
 			t.Errorf("over a plain cache there is a %s", n.name)
@@ -92,14 +98,25 @@ type fourMethods struct{ cache.Cache }
 // withoutObjects has what a remote cache has.
 type withoutObjects struct{ m *Model }
 
-func (w withoutObjects) cache() cache.Cache {
-	type remote interface {
-		cache.Backend
-		cache.Batcher
-		cache.Counter
-		cache.Leaser
-		cache.Appender
-		cache.Coordinated
-	}
-	return struct{ remote }{w.m}
+type remote interface {
+	cache.Backend
+	cache.Batcher
+	cache.Counter
+	cache.Leaser
+	cache.Appender
+	cache.Coordinated
 }
+
+func (w withoutObjects) cache() cache.Cache {
+	type changing interface {
+		remote
+		cache.Versioner
+		cache.Locker
+	}
+	return struct{ changing }{w.m}
+}
+
+// withoutVersions has what a simpler remote cache has.
+type withoutVersions struct{ m *Model }
+
+func (w withoutVersions) cache() cache.Cache { return struct{ remote }{w.m} }

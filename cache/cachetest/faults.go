@@ -23,8 +23,8 @@ const (
 	// or for a write cache.ErrOutcomeUnknown and for a read
 	// cache.ErrUnavailable.
 	FailAfter
-	// LoseWrite: a write is not made and reports success. Reads, leases and
-	// counters, which have something to return, are made as usual.
+	// LoseWrite: a write is not made and reports success. What has something to
+	// return (reads, leases, counters, versions, locks) is made as usual.
 	LoseWrite
 	// WrongKey: a read of one key brings what is under another one that was
 	// used before. If there was none the read is made as usual.
@@ -48,7 +48,9 @@ type Fault struct {
 	// Ops names the operations that it befalls, in the form "get", "append_to",
 	// "set", "refresh", "remove", "get_many", "set_many", "remove_many",
 	// "increment", "count", "get_object", "set_object", "lease", "lease_many",
-	// "release", "clear". None: all of them.
+	// "release", "clear", "get_item", "get_if_newer", "compare_and_set", "add",
+	// "remove_version", "get_and_lock", "put_and_unlock", "unlock",
+	// "remove_locked", "reset_ttl". None: all of them.
 	Ops []string
 
 	// Nth is the one call, of each of Ops, that it befalls; 1 is the first
@@ -146,6 +148,9 @@ var faultOps = map[string]opKind{
 	"set": opWrite, "refresh": opWrite, "remove": opWrite, "set_many": opWrite, "remove_many": opWrite,
 	"set_object": opWrite, "release": opWrite, "clear": opWrite,
 	"increment": opBoth, "lease": opBoth, "lease_many": opBoth,
+	"get_item": opRead, "get_if_newer": opRead, "unlock": opWrite, "reset_ttl": opWrite,
+	"compare_and_set": opBoth, "add": opBoth, "remove_version": opBoth,
+	"get_and_lock": opBoth, "put_and_unlock": opBoth, "remove_locked": opBoth,
 }
 
 // name implements hook.

@@ -18,43 +18,59 @@ type hook interface {
 }
 
 // newLayer puts a layer over c that has the capabilities of c, if these are
-// all there are, or all but Objects and Clearer as with a remote cache; over
-// any other cache it has the four methods.
+// all there are but Peeker, or all that a remote cache has (Peeker, or Versioner
+// and Locker, may be missing); over any other cache it has the four methods.
 func newLayer(c cache.Cache, h hook) cache.Cache {
-	var ok [8]bool
-	base := layer{hook: h, below: c}
-	base.batcher, ok[0] = cache.As[cache.Batcher](c)
-	base.counter, ok[1] = cache.As[cache.Counter](c)
-	base.leaser, ok[2] = cache.As[cache.Leaser](c)
-	base.appender, ok[3] = cache.As[cache.Appender](c)
-	base.coordinated, ok[4] = cache.As[cache.Coordinated](c)
-	base.backend, ok[5] = cache.As[cache.Backend](c)
-	base.objects, ok[6] = cache.As[cache.Objects](c)
-	base.clearer, ok[7] = cache.As[cache.Clearer](c)
-	l := &base
-	if [6]bool(ok[:6]) != [6]bool{true, true, true, true, true, true} {
+	var ok [6]bool
+	l := &layer{hook: h, below: c}
+	l.batcher, ok[0] = cache.As[cache.Batcher](c)
+	l.counter, ok[1] = cache.As[cache.Counter](c)
+	l.leaser, ok[2] = cache.As[cache.Leaser](c)
+	l.appender, ok[3] = cache.As[cache.Appender](c)
+	l.coordinated, ok[4] = cache.As[cache.Coordinated](c)
+	l.backend, ok[5] = cache.As[cache.Backend](c)
+	if ok != [6]bool{true, true, true, true, true, true} {
 		return l
 	}
+	var holds, clears, peeks, versions, locks bool
+	l.objects, holds = cache.As[cache.Objects](c)
+	l.clearer, clears = cache.As[cache.Clearer](c)
+	l.peeker, peeks = cache.As[cache.Peeker](c)
+	l.versioner, versions = cache.As[cache.Versioner](c)
+	l.locker, locks = cache.As[cache.Locker](c)
+
 	remote := remoteLayer{l, (*batchLayer)(l), (*counterLayer)(l), (*leaseLayer)(l), (*backendLayer)(l)}
-	if ok[6] && ok[7] {
-		return &fullLayer{remote, (*objectLayer)(l)}
-	}
-	if peeker, ok := cache.As[cache.Peeker](c); ok {
-		base.peeker = peeker
-		return &sharedLayer{remote, (*peekLayer)(l)}
+	object, peek, version := (*objectLayer)(l), (*peekLayer)(l), versionedLayer{(*versionLayer)(l), (*lockLayer)(l)}
+	switch changes := versions && locks; {
+	case holds && clears && changes:
+		return &struct {
+			remoteLayer
+			*objectLayer
+			versionedLayer
+		}{remote, object, version}
+	case peeks && changes:
+		return &struct {
+			remoteLayer
+			*peekLayer
+			versionedLayer
+		}{remote, peek, version}
+	case changes:
+		return &struct {
+			remoteLayer
+			versionedLayer
+		}{remote, version}
+	case holds && clears:
+		return &struct {
+			remoteLayer
+			*objectLayer
+		}{remote, object}
+	case peeks:
+		return &struct {
+			remoteLayer
+			*peekLayer
+		}{remote, peek}
 	}
 	return &remote
-}
-
-// sharedLayer is for a cache that other processes write, too.
-type sharedLayer struct {
-	remoteLayer
-	*peekLayer
-}
-
-type fullLayer struct {
-	remoteLayer
-	*objectLayer
 }
 
 type remoteLayer struct {
@@ -65,7 +81,12 @@ type remoteLayer struct {
 	*backendLayer
 }
 
-// layer is the four methods; the other types of this file add to it.
+type versionedLayer struct {
+	*versionLayer
+	*lockLayer
+}
+
+// layer is the four methods; the other types add to it.
 type layer struct {
 	hook  hook
 	below cache.Cache
@@ -79,6 +100,8 @@ type layer struct {
 	coordinated cache.Coordinated
 	backend     cache.Backend
 	peeker      cache.Peeker
+	versioner   cache.Versioner
+	locker      cache.Locker
 }
 
 func (l *layer) Get(ctx context.Context, key string) (value []byte, found bool, err error) {

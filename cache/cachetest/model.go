@@ -2,6 +2,7 @@ package cachetest
 
 import (
 	"context"
+	"crypto/rand"
 	"math"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type Model struct {
 	closed  bool
 	entries map[string]*modelEntry
 	leases  map[string]modelLease
+	locks   map[string]modelLock // with an entry or, if forced, without one
 	stats   cache.Stats
 }
 
@@ -34,6 +36,7 @@ type modelEntry struct {
 	bytes    []byte
 	count    int64
 	object   any
+	version  cache.Version
 	deadline time.Time     // zero: none
 	window   time.Duration // of the sliding expiration; 0: none
 	lastRead time.Time
@@ -61,6 +64,8 @@ var _ interface {
 	cache.Appender
 	cache.Clearer
 	cache.Coordinated
+	cache.Versioner
+	cache.Locker
 } = (*Model)(nil)
 
 // NewModel returns an empty model. The zero defaults mean those of package
@@ -71,11 +76,12 @@ func NewModel(defaults cache.EntryOptions) *Model {
 		coordinator: cache.NewCoordinator(nil),
 		entries:     make(map[string]*modelEntry),
 		leases:      make(map[string]modelLease),
+		locks:       make(map[string]modelLock),
 	}
 }
 
-// alive says when an entry is gone: at its deadline, or when nobody read it for
-// a whole window, and not a moment later.
+// alive says when an entry without a lock is gone: at its deadline, or when
+// nobody read it for a whole window, and not a moment later.
 func (e *modelEntry) alive(now time.Time) bool {
 	if !e.deadline.IsZero() && !now.Before(e.deadline) {
 		return false
@@ -86,7 +92,7 @@ func (e *modelEntry) alive(now time.Time) bool {
 // findLocked returns the live entry under key, or nil.
 func (m *Model) findLocked(key string) *modelEntry {
 	e, ok := m.entries[key]
-	if ok && !e.alive(time.Now()) {
+	if ok && !e.alive(time.Now()) && !m.lockedLocked(key) {
 		delete(m.entries, key)
 		return nil
 	}
@@ -200,18 +206,28 @@ func (m *Model) store(ctx context.Context, key string, e modelEntry, opts cache.
 	if fill && !m.standsLocked(key, opts.Lease) {
 		return cache.ErrLeaseLost
 	}
-	delete(m.leases, key)
 	m.putLocked(key, e, life, now)
 	m.stats.Sets++
 	return nil
 }
 
+// putLocked replaces what is under key. That makes a version, voids the lease
+// and drops the lock.
 func (m *Model) putLocked(key string, e modelEntry, life cache.Lifetime, now time.Time) {
+	m.dropLocked(key)
+	_, _ = rand.Read(e.version[:]) // never fails
 	e.lastRead, e.window = now, life.Sliding
 	if life.TTL > 0 {
 		e.deadline = now.Add(life.TTL)
 	}
 	m.entries[key] = &e
+}
+
+// dropLocked removes whatever is under key: the entry, the lease and the lock.
+func (m *Model) dropLocked(key string) {
+	delete(m.entries, key)
+	delete(m.leases, key)
+	delete(m.locks, key)
 }
 
 // Refresh implements cache.Cache.
@@ -234,8 +250,7 @@ func (m *Model) Remove(ctx context.Context, key string) error {
 		return err
 	}
 	defer m.mu.Unlock()
-	delete(m.entries, key)
-	delete(m.leases, key)
+	m.dropLocked(key)
 	m.stats.Removes++
 	return nil
 }
@@ -270,7 +285,6 @@ func (m *Model) Increment(ctx context.Context, key string, delta int64, opts cac
 	default:
 		e.count += delta
 	}
-	delete(m.leases, key)
 	return m.entries[key].count, nil
 }
 
@@ -287,6 +301,7 @@ func (m *Model) Clear(ctx context.Context) error {
 	defer m.mu.Unlock()
 	clear(m.entries)
 	clear(m.leases)
+	clear(m.locks)
 	return nil
 }
 

@@ -24,6 +24,9 @@ func (m *Model) Lease(ctx context.Context, key string, ttl time.Duration) (cache
 	if m.findLocked(key) != nil {
 		return cache.LeaseReply{State: cache.LeaseFound}, nil
 	}
+	if m.lockedLocked(key) {
+		return cache.LeaseReply{State: cache.LeaseRefused}, nil
+	}
 	if l, ok := m.leases[key]; ok && now.Before(l.until) {
 		return cache.LeaseReply{State: cache.LeaseBusy, Lease: l.token}, nil
 	}

@@ -44,6 +44,8 @@ var (
 	clearer     = capability[cache.Clearer]("Clearer")
 	coordinated = capability[cache.Coordinated]("Coordinated")
 	reporter    = capability[cache.StatsReporter]("StatsReporter")
+	versioner   = capability[cache.Versioner]("Versioner")
+	locker      = capability[cache.Locker]("Locker")
 )
 
 // cases returns the whole suite, in the order in which it reads best.

@@ -1,0 +1,152 @@
+package cachetest
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+)
+
+type modelLock struct {
+	handle cache.LockHandle
+	until  time.Time
+}
+
+// lockedLocked reports whether a lock stands on key.
+func (m *Model) lockedLocked(key string) bool {
+	l, ok := m.locks[key]
+	return ok && time.Now().Before(l.until)
+}
+
+// GetAndLock implements cache.Locker.
+func (m *Model) GetAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.VersionedItem, cache.LockHandle, error) {
+	none := cache.VersionedItem{}
+	lasts, err := wholeTTL(ttl)
+	if err != nil {
+		return none, cache.LockHandle{}, err
+	}
+	if err := m.begin(ctx, key); err != nil {
+		return none, cache.LockHandle{}, err
+	}
+	defer m.mu.Unlock()
+	e, err := m.bytesLocked(key)
+	switch {
+	case err != nil:
+		return none, cache.LockHandle{}, err
+	case m.lockedLocked(key):
+		return none, cache.LockHandle{}, cache.ErrLocked
+	case e == nil && !opts.Force:
+		return none, cache.LockHandle{}, cache.ErrNoEntry
+	}
+	item := none
+	if e != nil {
+		e.lastRead = time.Now()
+		item = m.itemLocked(key, e)
+	}
+	item.Locked = true
+	l := modelLock{until: time.Now().Add(lasts)}
+	_, _ = rand.Read(l.handle[:]) // never fails
+	delete(m.leases, key)
+	m.locks[key] = l
+	return item, l.handle, nil
+}
+
+// holdsLocked returns nil if handle is that of the lock that stands on key,
+// under which the value e is, if any.
+func (m *Model) holdsLocked(key string, e *modelEntry, handle cache.LockHandle) error {
+	switch {
+	case m.lockedLocked(key) && m.locks[key].handle != handle:
+		return cache.ErrInvalidHandle
+	case m.lockedLocked(key):
+		return nil
+	case e == nil:
+		return cache.ErrNoEntry
+	default:
+		return cache.ErrNotLocked
+	}
+}
+
+// PutAndUnlock implements cache.Locker.
+func (m *Model) PutAndUnlock(ctx context.Context, key string, value []byte, handle cache.LockHandle, opts cache.EntryOptions) (cache.Version, error) {
+	if handle == (cache.LockHandle{}) {
+		return cache.Version{}, cache.ErrInvalidHandle
+	}
+	return m.storeIf(ctx, key, value, opts, func(e *modelEntry) error { return m.holdsLocked(key, e, handle) })
+}
+
+// Unlock implements cache.Locker.
+func (m *Model) Unlock(ctx context.Context, key string, handle cache.LockHandle, ttl time.Duration) error {
+	if handle == (cache.LockHandle{}) {
+		return cache.ErrInvalidHandle
+	}
+	var lives time.Duration
+	if ttl != 0 && ttl != cache.NoExpiry {
+		var err error
+		if lives, err = wholeTTL(ttl); err != nil {
+			return err
+		}
+	}
+	if err := m.begin(ctx, key); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	e, err := m.bytesLocked(key)
+	if err == nil {
+		err = m.holdsLocked(key, e, handle)
+	}
+	if err != nil {
+		return err
+	}
+	delete(m.locks, key)
+	if e != nil && ttl != 0 {
+		e.live(lives)
+	}
+	return nil
+}
+
+// live gives e that long to live from now, 0 for good, and restarts its window.
+func (e *modelEntry) live(ttl time.Duration) {
+	e.lastRead, e.deadline = time.Now(), time.Time{}
+	if ttl > 0 {
+		e.deadline = e.lastRead.Add(ttl)
+	}
+}
+
+// RemoveLocked implements cache.Locker.
+func (m *Model) RemoveLocked(ctx context.Context, key string, handle cache.LockHandle) (bool, error) {
+	if handle == (cache.LockHandle{}) {
+		return false, cache.ErrInvalidHandle
+	}
+	return m.removeIf(ctx, key, func(e *modelEntry) bool { return m.holdsLocked(key, e, handle) == nil })
+}
+
+// ResetTTL implements cache.Locker.
+func (m *Model) ResetTTL(ctx context.Context, key string, ttl time.Duration) error {
+	lives, err := wholeTTL(ttl)
+	if err != nil {
+		return err
+	}
+	if err := m.begin(ctx, key); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	e, err := m.bytesLocked(key)
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		return cache.ErrNoEntry
+	}
+	e.live(lives)
+	return nil
+}
+
+// wholeTTL checks a ttl that must be positive and rounds it as EntryOptions are.
+func wholeTTL(ttl time.Duration) (time.Duration, error) {
+	if ttl <= 0 {
+		return 0, cache.ErrInvalidTTL
+	}
+	_, life, err := cache.EntryOptions{TTL: ttl}.Resolve(cache.EntryOptions{}, time.Now())
+	return life.TTL, err
+}
