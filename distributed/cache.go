@@ -39,6 +39,8 @@ var (
 	_ cache.Leaser        = (*Cache)(nil)
 	_ cache.Peeker        = (*Cache)(nil)
 	_ cache.Appender      = (*Cache)(nil)
+	_ cache.Versioner     = (*Cache)(nil)
+	_ cache.Locker        = (*Cache)(nil)
 	_ cache.Coordinated   = (*Cache)(nil)
 	_ cache.StatsReporter = (*Cache)(nil)
 )
@@ -123,6 +125,7 @@ const (
 	isAbsent
 	isValue
 	isLease
+	isHold // a lock without a value
 	isCounter
 )
 
@@ -132,6 +135,8 @@ func decode(name string, raw []byte) entry {
 	switch {
 	case err == nil && h.Kind == envelope.Lease:
 		return entry{state: isLease, header: h}
+	case err == nil && h.Kind == envelope.Hold:
+		return entry{state: isHold, header: h}
 	case err == nil:
 		return entry{state: isValue, header: h, payload: payload}
 	}

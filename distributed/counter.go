@@ -9,7 +9,11 @@ import (
 	"github.com/larder-go/larder/internal/envelope"
 )
 
-const leaseHead = envelope.Magic + string(rune(envelope.Lease)) + "\x00"
+// How every lease and every hold begins.
+const (
+	leaseHead = envelope.Magic + string(rune(envelope.Lease)) + "\x00"
+	holdHead  = envelope.Magic + string(rune(envelope.Hold)) + "\x00"
+)
 
 // Increment adds delta to the counter under key, which is a plain decimal
 // number to other clients. It costs one script. See cache.Counter.
@@ -30,7 +34,7 @@ func (c *Cache) Increment(ctx context.Context, key string, delta int64, opts cac
 	}
 	c.coordinator.Invalidate(key)
 	defer c.coordinator.Invalidate(key)
-	cmd, err := c.eval(ctx, op, key, incrementScript, strconv.FormatInt(delta, 10), millis(life.TTL), leaseHead)
+	cmd, err := c.eval(ctx, op, key, incrementScript, strconv.FormatInt(delta, 10), millis(life.TTL), leaseHead, holdHead)
 	if err != nil {
 		return 0, err
 	}

@@ -75,7 +75,7 @@ func TestOnEveryServer(t *testing.T) {
 		name string
 		run  func(t *testing.T, s server)
 	}{
-		{"KeysAreByteForByte", testKeysAreByteForByte},
+{"KeysAreByteForByte", testKeysAreByteForByte},
 		{"SetGetRemove", testSetGetRemove},
 		{"SetReplacesAnything", testSetReplacesAnything},
 		{"NoExpiryRemovesAnOlderTTL", testNoExpiryRemovesAnOlderTTL},

@@ -18,7 +18,7 @@ const (
 	DefaultBudget = 100 * time.Millisecond
 
 	// maxMaxValueBytes keeps the longest entry within Redis's longest string.
-	maxMaxValueBytes = 512<<20 - envelope.HeaderSize
+	maxMaxValueBytes = 512<<20 - envelope.HeaderSize - envelope.LockSize
 	maxBudget        = time.Hour
 )
 
@@ -34,7 +34,8 @@ type Options struct {
 
 	// MaxValueBytes is the longest value in bytes; a longer one is
 	// cache.ErrValueTooLarge before anything is sent. Zero:
-	// DefaultMaxValueBytes. At most 512 MiB less a header.
+	// DefaultMaxValueBytes. At most 512 MiB less a header
+	// and a lock.
 	MaxValueBytes int
 
 	// Budget is the longest a call waits for the server. Zero: DefaultBudget.

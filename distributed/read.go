@@ -79,6 +79,15 @@ func received(name string, raw []byte, err error) (entry, error) {
 	return entry{}, serverError(err)
 }
 
+// receivedBy is received for a GET that ended with err.
+func receivedBy(name string, get *redis.StringCmd, err error) (entry, error) {
+	var raw []byte
+	if err == nil {
+		raw, err = get.Bytes()
+	}
+	return received(name, raw, err)
+}
+
 var errForeignType = errors.New("larder: key of another Redis type")
 
 // valueRead does what follows from having read e instead of a value, or a value
@@ -134,11 +143,7 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]cache.Result, err
 
 // result is what one command of GetMany brought.
 func (c *Cache) result(ctx context.Context, op, key, name string, cmd redis.Cmder, err error) cache.Result {
-	var raw []byte
-	if err == nil {
-		raw, err = cmd.(*redis.StringCmd).Bytes()
-	}
-	e, err := received(name, raw, err)
+	e, err := receivedBy(name, cmd.(*redis.StringCmd), err)
 	if err == nil {
 		err = c.valueRead(ctx, op, key, e)
 	} else {

@@ -26,13 +26,45 @@ var (
 	releaseLua string
 	//go:embed scripts/increment.lua
 	incrementLua string
+
+	//go:embed scripts/entry.lua
+	entryLua string
+	//go:embed scripts/item.lua
+	itemLua string
+	//go:embed scripts/replace.lua
+	replaceLua string
+	//go:embed scripts/add.lua
+	addLua string
+	//go:embed scripts/remove.lua
+	removeLua string
+	//go:embed scripts/expire.lua
+	expireLua string
+	//go:embed scripts/lock.lua
+	lockLua string
+	//go:embed scripts/commit.lua
+	commitLua string
+	//go:embed scripts/unlock.lua
+	unlockLua string
 )
 
 var (
 	storeScript     = transport.NewScript(storeLua)
-	touchScript     = transport.NewScript(touchLua)
 	swapScript      = transport.NewScript(swapLua)
 	extendScript    = transport.NewScript(extendLua)
 	releaseScript   = transport.NewScript(releaseLua)
 	incrementScript = transport.NewScript(incrementLua)
+)
+
+// The scripts for windows, versions and locks begin with the one that finds out
+// what is there.
+var (
+	touchScript   = transport.NewScript(entryLua + touchLua)
+	itemScript    = transport.NewScript(entryLua + itemLua)
+	replaceScript = transport.NewScript(entryLua + replaceLua)
+	addScript     = transport.NewScript(entryLua + addLua)
+	removeScript  = transport.NewScript(entryLua + removeLua)
+	expireScript  = transport.NewScript(entryLua + expireLua)
+	lockScript    = transport.NewScript(entryLua + lockLua)
+	commitScript  = transport.NewScript(entryLua + commitLua)
+	unlockScript  = transport.NewScript(entryLua + unlockLua)
 )

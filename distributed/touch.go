@@ -3,7 +3,6 @@ package distributed
 import (
 	"context"
 	"encoding/binary"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -59,21 +58,11 @@ func (c *Cache) touchLater(ctx context.Context, key string, h envelope.Header) {
 		return
 	}
 	name := c.name(key)
-	cmd := touchScript.Cmd(context.Background(), name, touchArgs(name, h.ID[:])...)
+	cmd := touchScript.Cmd(context.Background(), name, entryArgs(name, h.ID[:])...)
 	if !c.transport.Background(name, cmd) {
 		slot.CompareAndSwap(mine, nil) // let the next reader try
 		c.observe(ctx, cache.Event{Kind: cache.EventTouchDropped, Op: "touch"})
 	}
-}
-
-// valueHead is how every value begins; the flags are 0.
-const valueHead = envelope.Magic + string(rune(envelope.Value)) + "\x00"
-
-var maxMillis = strconv.FormatInt(cache.MaxTTL.Milliseconds(), 10)
-
-func touchArgs(name string, id []byte) []any {
-	digest := binary.BigEndian.AppendUint64(nil, envelope.Digest(name))
-	return []any{valueHead, digest, id, maxMillis}
 }
 
 // Refresh restarts the sliding window of the entry under key, exactly and
@@ -84,6 +73,6 @@ func (c *Cache) Refresh(ctx context.Context, key string) error {
 	if err := c.beginKey(ctx, op, key); err != nil {
 		return err
 	}
-	_, err := c.eval(ctx, op, key, touchScript, touchArgs(c.name(key), nil)...)
+	_, err := c.eval(ctx, op, key, touchScript, entryArgs(c.name(key), nil)...)
 	return err
 }

@@ -77,13 +77,13 @@ func TestDroppedTouchIsForgotten(t *testing.T) {
 
 // The scripts take the header apart by themselves.
 func TestScriptsKnowTheHeader(t *testing.T) {
-	v := envelope.Append(nil, envelope.Header{Kind: envelope.Value}, 0, nil)
+	h := envelope.Append(nil, envelope.Header{Kind: envelope.Hold}, 0, nil)
 	l := envelope.Append(nil, envelope.Header{Kind: envelope.Lease}, 0, nil)
-	if string(v[:len(valueHead)]) != valueHead || string(l[:len(leaseHead)]) != leaseHead {
-		t.Errorf("got %q and %q, want what entries begin with", valueHead, leaseHead)
+	if string(h[:len(holdHead)]) != holdHead || string(l[:len(leaseHead)]) != leaseHead {
+		t.Errorf("got %q and %q, want what entries begin with", holdHead, leaseHead)
 	}
-	if len(v) != 56 {
-		t.Errorf("the header is %d bytes, the scripts take it for 56", len(v))
+	if len(l) != 56 {
+		t.Errorf("the header is %d bytes, the scripts take it for 56", len(l))
 	}
 }
 

@@ -68,10 +68,11 @@ func (c *Cache) Remove(ctx context.Context, key string) error {
 
 // prepared is a value that is ready to be stored.
 type prepared struct {
-	name  string // the full Redis key
-	entry []byte
-	life  cache.Lifetime
-	lease cache.Lease // zero: store unconditionally
+	name    string // the full Redis key
+	entry   []byte
+	version envelope.ID
+	life    cache.Lifetime
+	lease   cache.Lease // zero: store unconditionally
 }
 
 // prepare checks everything about a value to be stored.
@@ -92,8 +93,8 @@ func (c *Cache) prepare(key string, value []byte, opts cache.EntryOptions) (prep
 	if life.TTL > 0 && life.Sliding >= life.TTL {
 		life.Sliding = 0 // the bound comes first whatever happens
 	}
-	p := prepared{name: c.name(key), life: life, lease: opts.Lease}
-	h := envelope.Header{Kind: envelope.Value, ID: newVersion(), Window: life.Sliding}
+	p := prepared{name: c.name(key), version: newVersion(), life: life, lease: opts.Lease}
+	h := envelope.Header{Kind: envelope.Value, ID: p.version, Window: life.Sliding}
 	p.entry = make([]byte, 0, envelope.HeaderSize+len(value))
 	p.entry = envelope.Append(p.entry, h, envelope.Digest(p.name), value)
 	return p, nil
