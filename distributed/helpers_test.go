@@ -75,7 +75,7 @@ func TestOnEveryServer(t *testing.T) {
 		name string
 		run  func(t *testing.T, s server)
 	}{
-{"KeysAreByteForByte", testKeysAreByteForByte},
+		{"KeysAreByteForByte", testKeysAreByteForByte},
 		{"SetGetRemove", testSetGetRemove},
 		{"SetReplacesAnything", testSetReplacesAnything},
 		{"NoExpiryRemovesAnOlderTTL", testNoExpiryRemovesAnOlderTTL},
@@ -96,6 +96,16 @@ func TestOnEveryServer(t *testing.T) {
 		{"Batch", testBatch},
 		{"BatchFills", testBatchFills},
 		{"LeaseHasOneWinner", testLeaseHasOneWinner},
+		{"States", testStates},
+		{"LockedLayout", testLockedLayout},
+		{"LockedTTL", testLockedTTL},
+		{"LockHasOneWinner", testLockHasOneWinner},
+		{"HoldRefusesLeases", testHoldRefusesLeases},
+		{"DamageIsNotLocked", testDamageIsNotLocked},
+		{"Versions", testVersions},
+		{"GetItem", testGetItem},
+		{"VersionHasOneHeir", testVersionHasOneHeir},
+		{"OptimisticIncrements", testOptimisticIncrements},
 	}
 	on := func(name string, start func(t *testing.T) redis.UniversalClient) {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	miniserver "github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/internal/redistest"
 )
 
@@ -64,4 +65,15 @@ func (c *lineConn) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return n, err
+}
+
+// watchArgs is watch with the arguments of commands, those of scripts excluded.
+// It uses c first, because m must be in use already.
+func watchArgs(tb testing.TB, m *miniredis.Miniredis, c cache.Cache, see func(cmd string, args []string)) {
+	tb.Helper()
+	wantMiss(tb, c, "other")
+	m.Server().SetPreHook(func(_ *miniserver.Peer, cmd string, args ...string) bool {
+		see(cmd, args)
+		return false
+	})
 }

@@ -160,17 +160,24 @@ func TestWritesEndLoads(t *testing.T) {
 			return c.SetMany(ctx, []cache.Item{{Key: "k", Value: []byte("x")}})
 		},
 		"RemoveMany": func(ctx context.Context, c *distributed.Cache) error { return c.RemoveMany(ctx, []string{"k"}) },
+		"Add": func(ctx context.Context, c *distributed.Cache) error {
+			_, err := c.Add(ctx, "k", []byte("x"), forever)
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, _, _ := onMini(t)
 				cause := make(chan error, 1)
+				written := make(chan struct{})
 				var loads atomic.Int64
 				_, err := cache.GetOrCreateExclusive(t.Context(), c, "k", func(ctx context.Context, _ *cache.Entry) (string, error) {
 					if loads.Add(1) == 1 {
 						must(t, write(context.WithoutCancel(ctx), c))
 						cause <- context.Cause(ctx)
+						close(written)
 					}
+					<-written // the next load must not fill in between
 					return "value", nil
 				})
 				must(t, err)
@@ -184,7 +191,15 @@ func TestWritesEndLoads(t *testing.T) {
 		"fill": func(ctx context.Context, c *distributed.Cache) error {
 			return c.Set(ctx, "k", []byte("x"), fillWith(cache.Lease{1}))
 		},
-		"Release":     func(ctx context.Context, c *distributed.Cache) error { return c.Release(ctx, "k", cache.Lease{1}) },
+		"Release": func(ctx context.Context, c *distributed.Cache) error { return c.Release(ctx, "k", cache.Lease{1}) },
+		"GetAndLock": func(ctx context.Context, c *distributed.Cache) error {
+			_, handle, err := c.GetAndLock(ctx, "k", time.Minute, cache.LockOptions{Force: true})
+			if err == nil {
+				err = c.Unlock(ctx, "k", handle, 0)
+			}
+			return err
+		},
+		"ResetTTL":    func(ctx context.Context, c *distributed.Cache) error { return c.ResetTTL(ctx, "k", time.Minute) },
 		"another key": func(ctx context.Context, c *distributed.Cache) error { return c.Remove(ctx, "other") },
 		"refused":     func(ctx context.Context, c *distributed.Cache) error { return c.Set(ctx, "k", nil, forever) },
 	} {

@@ -1,0 +1,262 @@
+package distributed_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/envelope"
+)
+
+// arranged is a key in a state that a test wants: its version and the handle of
+// its lock, where it has them.
+type arranged struct {
+	key     string
+	version cache.Version
+	handle  cache.LockHandle
+}
+
+// wrong is what a has not.
+func (a arranged) wrong() arranged {
+	return arranged{a.key, cache.Version{1}, cache.LockHandle{1}}
+}
+
+// arrange makes a key in this state. Every value is "old", and lives an hour.
+func (s server) arrange(t *testing.T, state string) arranged {
+	t.Helper()
+	ctx := t.Context()
+	a := arranged{key: "key"}
+	must(t, s.Remove(ctx, a.key))
+	var err error
+	add := func() {
+		a.version, err = s.Add(ctx, a.key, []byte("old"), cache.EntryOptions{TTL: time.Hour})
+		must(t, err)
+	}
+	switch state {
+	case "absent":
+	case "value":
+		add()
+	case "locked":
+		add()
+		_, a.handle, err = s.GetAndLock(ctx, a.key, time.Minute, cache.LockOptions{})
+		must(t, err)
+	case "lapsed": // the lock has run out, its bytes are there
+		add()
+		_, a.handle, err = s.GetAndLock(ctx, a.key, time.Millisecond, cache.LockOptions{})
+		must(t, err)
+		s.await(t, a.key, "old")
+	case "held": // a forced lock
+		_, a.handle, err = s.GetAndLock(ctx, a.key, time.Minute, cache.LockOptions{Force: true})
+		must(t, err)
+	case "lease":
+		lease(t, s, a.key)
+	case "counter":
+		_, err = s.Increment(ctx, a.key, 1, forever)
+		must(t, err)
+	case "foreign":
+		s.raw(t, a.key, "text")
+	case "list":
+		must(t, s.client.RPush(ctx, s.prefix+a.key, "x").Err())
+	case "damaged": // so that its header shows it
+		add()
+		raw := s.stored(t, a.key)
+		s.raw(t, a.key, raw[:len(raw)-1])
+	case "another's":
+		must(t, s.Set(ctx, "another", []byte("old"), forever))
+		s.raw(t, a.key, s.stored(t, "another"))
+	default:
+		t.Fatalf("no state %q", state)
+	}
+	return a
+}
+
+// await waits until the key is in this state.
+func (s server) await(t *testing.T, key, state string) {
+	t.Helper()
+	for end := time.Now().Add(patient); s.state(t, key) != state; {
+		if time.Now().After(end) {
+			t.Fatalf("got state %s, want %s", s.state(t, key), state)
+		}
+		time.Sleep(0) // lets virtual time pass
+	}
+}
+
+// state describes what is under key: a value by itself, with "!" if a lock
+// stands on it.
+func (s server) state(t *testing.T, key string) string {
+	t.Helper()
+	raw, err := s.client.Get(t.Context(), s.prefix+key).Result()
+	if errors.Is(err, redis.Nil) {
+		return "absent"
+	}
+	if err != nil {
+		return "list"
+	}
+	now, err := s.client.Time(t.Context()).Result()
+	must(t, err)
+	h, payload, err := envelope.Decode([]byte(raw), envelope.Digest(s.prefix+key))
+	switch {
+	case raw == "1" || raw == "2":
+		return "counter"
+	case errors.Is(err, envelope.ErrForeign):
+		return "foreign"
+	case errors.Is(err, envelope.ErrOtherKey):
+		return "another's"
+	case err != nil:
+		return "damaged"
+	case h.Kind == envelope.Lease:
+		return "lease"
+	case h.Kind == envelope.Hold:
+		return "held"
+	case h.Kind == envelope.Locked && h.Lock.Until > now.UnixMilli():
+		return string(payload) + "!"
+	}
+	return string(payload)
+}
+
+var errFalse = errors.New("it reported false")
+
+// outcomes are the names of what a call may return.
+var outcomes = map[string]error{
+	"ok": nil, "false": errFalse, "none": cache.ErrNoEntry, "exists": cache.ErrExists, "version": cache.ErrVersionMismatch,
+	"locked": cache.ErrLocked, "unlocked": cache.ErrNotLocked, "handle": cache.ErrInvalidHandle,
+	"type": cache.ErrWrongType, "lost": cache.ErrLeaseLost,
+}
+
+func reported(did bool, err error) error {
+	if err == nil && !did {
+		return errFalse
+	}
+	return err
+}
+
+// unchanged is the state that a refused call leaves.
+func unchanged(state string) string {
+	switch state {
+	case "value", "lapsed":
+		return "old"
+	case "locked":
+		return "old!"
+	}
+	return state
+}
+
+// testStates tries every call in every state of a key: what it returns, and
+// what is there afterwards. A cell is state:outcome=afterwards; no afterwards
+// means that nothing changed; "*" is every state that has no cell of its own,
+// "?" that there is no right version or handle in this state.
+func testStates(t *testing.T, s server) {
+	ctx := t.Context()
+	value, opts := []byte("new"), cache.EntryOptions{TTL: time.Hour}
+	compareAndSet := func(a arranged) error {
+		_, err := s.CompareAndSet(ctx, a.key, value, a.version, opts)
+		return err
+	}
+	removeVersion := func(a arranged) error { return reported(s.RemoveVersion(ctx, a.key, a.version)) }
+	putAndUnlock := func(a arranged) error {
+		_, err := s.PutAndUnlock(ctx, a.key, value, a.handle, opts)
+		return err
+	}
+	unlock := func(ttl time.Duration) func(a arranged) error {
+		return func(a arranged) error { return s.Unlock(ctx, a.key, a.handle, ttl) }
+	}
+	removeLocked := func(a arranged) error { return reported(s.RemoveLocked(ctx, a.key, a.handle)) }
+	lock := func(force bool) func(a arranged) error {
+		return func(a arranged) error {
+			_, _, err := s.GetAndLock(ctx, a.key, time.Minute, cache.LockOptions{Force: force})
+			return err
+		}
+	}
+	for _, row := range []struct {
+		name  string
+		do    func(a arranged) error
+		wrong bool // version and handle
+		cells string
+	}{
+		{"Get", func(a arranged) error { return reported2(s.Get(ctx, a.key)) }, false,
+			"value:ok locked:ok lapsed:ok counter:type *:false"},
+		{"GetItem", func(a arranged) error { return reported2(s.GetItem(ctx, a.key)) }, false,
+			"value:ok locked:ok lapsed:ok counter:type *:false"},
+		{"GetIfNewer", func(a arranged) error {
+			_, newer, found, err := s.GetIfNewer(ctx, a.key, cache.Version{1})
+			return reported(newer && found, err)
+		}, false, "value:ok locked:ok lapsed:ok counter:type *:false"},
+		{"Set", func(a arranged) error { return s.Set(ctx, a.key, value, opts) }, false, "*:ok=new"},
+		{"SetMany", func(a arranged) error {
+			return s.SetMany(ctx, []cache.Item{{Key: a.key, Value: value, Options: opts}})
+		}, false, "*:ok=new"},
+		{"Fill", func(a arranged) error { return s.Set(ctx, a.key, value, fillWith(cache.Lease{1})) }, false, "*:lost"},
+		{"Remove", func(a arranged) error { return s.Remove(ctx, a.key) }, false, "*:ok=absent"},
+		{"Refresh", func(a arranged) error { return s.Refresh(ctx, a.key) }, false, "*:ok"},
+		{"Release", func(a arranged) error { return s.Release(ctx, a.key, cache.Lease(a.handle)) }, false, "*:ok"},
+		{"Increment", func(a arranged) error { _, err := s.Increment(ctx, a.key, 1, forever); return err }, false,
+			"absent:ok=counter lease:ok=counter held:ok=counter counter:ok *:type"},
+
+		{"Add", func(a arranged) error { _, err := s.Add(ctx, a.key, value, opts); return err }, false,
+			"value:exists locked:exists lapsed:exists counter:type foreign:type list:type *:ok=new"},
+		{"CompareAndSet", compareAndSet, false, "value:ok=new locked:ok=new lapsed:ok=new damaged:none *:?"},
+		{"CompareAndSet", compareAndSet, true, "value:version locked:version lapsed:version counter:type *:none"},
+		{"RemoveVersion", removeVersion, false, "value:ok=absent locked:ok=absent lapsed:ok=absent damaged:false *:?"},
+		{"RemoveVersion", removeVersion, true, "counter:type *:false"},
+
+		{"GetAndLock", lock(false), false,
+			"value:ok=old! locked:locked lapsed:ok=old! held:locked counter:type *:none"},
+		{"GetAndLock forced", lock(true), false,
+			"value:ok=old! locked:locked lapsed:ok=old! held:locked counter:type foreign:type list:type *:ok=held"},
+		{"PutAndUnlock", putAndUnlock, false,
+			"lapsed:unlocked locked:ok=new held:ok=new *:?"},
+		{"PutAndUnlock", putAndUnlock, true,
+			"value:unlocked lapsed:unlocked locked:handle held:handle counter:type *:none"},
+		{"Unlock", unlock(0), false, "lapsed:unlocked locked:ok=old held:ok=absent *:?"},
+		{"Unlock", unlock(time.Hour), false, "lapsed:unlocked locked:ok=old held:ok=absent *:?"},
+		{"Unlock", unlock(cache.NoExpiry), false, "lapsed:unlocked locked:ok=old held:ok=absent *:?"},
+		{"Unlock", unlock(0), true, "value:unlocked lapsed:unlocked locked:handle held:handle counter:type *:none"},
+		{"RemoveLocked", removeLocked, false, "locked:ok=absent held:false=absent lapsed:false *:?"},
+		{"RemoveLocked", removeLocked, true, "counter:type *:false"},
+		{"ResetTTL", func(a arranged) error { return s.ResetTTL(ctx, a.key, time.Hour) }, false,
+			"value:ok locked:ok lapsed:ok counter:type *:none"},
+	} {
+		for _, state := range strings.Fields("absent value locked lapsed held lease counter foreign list damaged another's") {
+			outcome, after := cellOf(row.cells, state)
+			if outcome == "?" {
+				continue
+			}
+			t.Run(fmt.Sprint(row.name, "/", state, "/", row.wrong), func(t *testing.T) {
+				a := s.arrange(t, state)
+				if row.wrong {
+					a = a.wrong()
+				}
+				if err := row.do(a); !errors.Is(err, outcomes[outcome]) {
+					t.Errorf("got %v, want %s", err, outcome)
+				}
+				if got := s.state(t, a.key); got != after {
+					t.Errorf("afterwards it is %s, want %s", got, after)
+				}
+			})
+		}
+	}
+}
+
+func reported2[T any](_ T, found bool, err error) error { return reported(found, err) }
+
+// cellOf returns what a row of testStates wants in a state.
+func cellOf(cells, state string) (outcome, after string) {
+	after = unchanged(state)
+	for _, cell := range strings.Fields(cells) {
+		of, want, _ := strings.Cut(cell, ":")
+		if of != state && of != "*" {
+			continue
+		}
+		outcome, want, changed := strings.Cut(want, "=")
+		if changed {
+			after = want
+		}
+		return outcome, after
+	}
+	return "", after
+}
