@@ -2,13 +2,112 @@ package distributed_test
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
 	"github.com/larder-go/larder/internal/redistest"
 )
+
+// BenchmarkVersions measures changes under a condition against those without
+// one, and against what a bare client does with WATCH and MULTI. Every caller
+// has a key of its own.
+func BenchmarkVersions(b *testing.B) {
+	s := redistest.Server(b)
+	c, client := open(b, s.Client(), distributed.Options{}), s.Client()
+	ctx := b.Context()
+	value := make([]byte, 1024)
+	// Each makes a function that changes key, of which v is the version.
+	for _, op := range []struct {
+		name string
+		by   func(key string, v cache.Version) func() error
+	}{
+		{"Set", func(key string, _ cache.Version) func() error {
+			return func() error { return c.Set(ctx, key, value, forever) }
+		}},
+		{"CompareAndSet", func(key string, v cache.Version) func() error {
+			return func() (err error) {
+				v, err = c.CompareAndSet(ctx, key, value, v, forever)
+				return err
+			}
+		}},
+		{"GetItemCompareAndSet", func(key string, _ cache.Version) func() error {
+			return func() error {
+				item, _, err := c.GetItem(ctx, key)
+				if err == nil {
+					_, err = c.CompareAndSet(ctx, key, value, item.Version, forever)
+				}
+				return err
+			}
+		}},
+		{"WatchMulti", func(key string, _ cache.Version) func() error {
+			return func() error {
+				return client.Watch(ctx, func(tx *redis.Tx) error {
+					if err := tx.Get(ctx, key).Err(); err != nil {
+						return err
+					}
+					_, err := tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+						p.Set(ctx, key, value, 0)
+						return nil
+					})
+					return err
+				}, key)
+			}
+		}},
+		{"Get", func(key string, _ cache.Version) func() error {
+			return func() error { _, _, err := c.Get(ctx, key); return err }
+		}},
+		{"GetItem", func(key string, _ cache.Version) func() error {
+			return func() error { _, _, err := c.GetItem(ctx, key); return err }
+		}},
+		{"GetIfNewerSame", func(key string, v cache.Version) func() error {
+			return func() error { _, _, _, err := c.GetIfNewer(ctx, key, v); return err }
+		}},
+		{"LockUnlock", func(key string, _ cache.Version) func() error {
+			return func() error {
+				_, handle, err := c.GetAndLock(ctx, key, time.Minute, cache.LockOptions{})
+				if err == nil {
+					err = c.Unlock(ctx, key, handle, 0)
+				}
+				return err
+			}
+		}},
+	} {
+		for _, callers := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/%d", op.name, callers), func(b *testing.B) {
+				changes := make([]func() error, callers)
+				for i := range changes {
+					key := fmt.Sprint("k", i)
+					must(b, c.Remove(ctx, key))
+					v, err := c.Add(ctx, key, value, forever)
+					must(b, err)
+					changes[i] = op.by(key, v)
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				var left atomic.Int64
+				left.Store(int64(b.N))
+				var wg sync.WaitGroup
+				for _, change := range changes {
+					wg.Go(func() {
+						for left.Add(-1) >= 0 {
+							if err := change(); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+			})
+		}
+	}
+}
 
 // BenchmarkServer measures calls against a redis-server on this machine, by the
 // number of concurrent callers.

@@ -5,20 +5,49 @@
 // # One key per entry
 //
 // An entry is one Redis string under Options.Prefix + key, byte for byte. What
-// begins with larder's magic is a value or a lease (see internal/envelope for
-// the bytes); a plain decimal number is a counter; anything else is foreign. A
-// read of foreign or damaged data, or of another key's entry, is a miss, and
-// neither a read nor a lease changes what is foreign. Set replaces whatever is
-// there, of whatever Redis type.
+// begins with larder's magic is a value, a lease or a lock on a key without a
+// value (see internal/envelope for the bytes); a plain decimal number is a
+// counter; anything else is foreign. A read of foreign or damaged data, or of
+// another key's entry, is a miss, and neither a read nor a lease changes what is
+// foreign. Set replaces whatever is there, of whatever Redis type.
 //
 //	absent  --Lease--> lease      SET NX GET PX
 //	lease   --fill---> value      script: only if it is exactly this lease
 //	lease   --Release> absent     script: only if it is exactly this lease
 //	any     --Set----> value      SET PX
 //	any     --Remove-> absent     UNLINK
-//	absent, lease --Increment--> counter    script
+//	absent, lease, hold --Increment--> counter    script
 //
 // So a hit is one GET, and a write voids a lease without knowing of it.
+//
+// # Versions and locks
+//
+// A value's version is 16 random bytes that its writer chose, and a lock is a
+// part of the value that it stands on. So a plain SET makes another version and
+// drops the lock, a hit on a locked value is one GET, and everything under a
+// condition is one script on one key:
+//
+//	value, locked --CompareAndSet--> value     only of this version
+//	absent, lease, hold --Add------> value
+//	value  --GetAndLock--> locked
+//	absent, lease --GetAndLock, forced--> hold
+//	locked, hold --PutAndUnlock--> value       only with this handle
+//	locked --Unlock--> value                   only with this handle; or absent
+//
+// While a lock stands, the key's Redis TTL is the later of the lock's end and
+// the value's deadline, which the lock remembers. So a lock that runs out needs
+// nobody: a value that is past its deadline is gone at that moment, any other
+// stays, and by the server's clock it is not locked any more. Reads go on to
+// restart a sliding window meanwhile.
+//
+// These calls see an entry's header and not whether its payload is intact, so an
+// entry that is damaged there alone is one to CompareAndSet and Add, although a
+// read of it is a miss. GetAndLock finds the damage and removes it. Foreign data
+// is no entry; what would have to replace it is cache.ErrWrongType.
+//
+// A change that ends with cache.ErrOutcomeUnknown returns the version all the
+// same: it was done if GetItem then says so. Of a lock that may have been taken
+// so nobody knows the handle; it is taken back in the background.
 //
 // # Time
 //
