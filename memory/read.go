@@ -150,7 +150,7 @@ func (c *Cache) use(e *entry) bool {
 	now := c.now()
 	for {
 		deadline := e.deadline.Load()
-		if now >= deadline {
+		if now >= deadline && e.lockAt(now) == nil {
 			c.reclaim(e)
 			return false
 		}

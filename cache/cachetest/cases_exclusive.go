@@ -175,6 +175,21 @@ func duringLoadCases() []testCase {
 			e.must("SetMany", as[cache.Batcher](e).SetMany(e.ctx, []cache.Item{{Key: "k", Value: []byte("bytes")}}))
 			return e.c.Remove(e.ctx, "k")
 		}, miss},
+		{"AddThenRemoveVersion", []need{coordinated, versioner}, func(e *env, _ typed) error {
+			v, err := e.addNew("k", "bytes", time.Hour)
+			e.must("Add", err)
+			_, err = as[cache.Versioner](e).RemoveVersion(e.ctx, "k", v) // the load's callers may have written by now
+			return err
+		}, miss},
+		{"LockThenRemoveLocked", []need{coordinated, locker}, func(e *env, _ typed) error {
+			_, err := e.put("k", "bytes", e.force("k", time.Hour))
+			e.must("PutAndUnlock", err)
+			if _, h, err := e.tryLock("k", time.Hour); err == nil { // else the load's callers have written by now
+				_, err = as[cache.Locker](e).RemoveLocked(e.ctx, "k", h)
+				return err
+			}
+			return e.c.Remove(e.ctx, "k")
+		}, miss},
 		{"Clear", []need{coordinated, clearer}, func(e *env, _ typed) error { return as[cache.Clearer](e).Clear(e.ctx) }, miss},
 	}
 	var out []testCase

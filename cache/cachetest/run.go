@@ -55,6 +55,7 @@ func cases() []testCase {
 		expiryCases(), slidingCases(), batchCases(), counterCases(), objectCases(),
 		leaseCases(), leaseVoidCases(), appenderCases(), clearCases(), concurrentCases(),
 		statsCases(), closeCases(), coordinatedCases(), exclusiveCases(),
+		versionCases(), lockCases(), unlockCases(), lockDropCases(), suspensionCases(), forcedLockCases(),
 	)
 }
 

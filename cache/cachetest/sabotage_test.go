@@ -168,6 +168,9 @@ type broken struct {
 	coord     func(key string) (*cache.Coordinator, string)
 	stats     func() cache.Stats
 	close     func(ctx context.Context) error
+
+	brokenVersions
+	brokenLocks
 }
 
 func newBroken(build func(*Model, *broken)) *broken {
@@ -178,6 +181,7 @@ func newBroken(build func(*Model, *broken)) *broken {
 		increment: m.Increment, count: m.Count, getObject: m.GetObject, setObject: m.SetObject,
 		lease: m.Lease, leaseMany: m.LeaseMany, extend: m.Extend, release: m.Release,
 		appendTo: m.AppendTo, clear: m.Clear, coord: m.Coordinate, stats: m.Stats, close: m.Close,
+		brokenVersions: versionsOf(m), brokenLocks: locksOf(m),
 	}
 	build(m, b)
 	return b

@@ -267,6 +267,7 @@ func exclusiveSabotages() []sabotage {
 		}, []string{
 			"Exclusive/TypedRemoveDuringLoad", "Exclusive/TypedSetDuringLoad", "Exclusive/RemoveDuringLoad", "Exclusive/ClearDuringLoad",
 			"Exclusive/SetThenRemoveDuringLoad", "Exclusive/RemoveManyDuringLoad", "Exclusive/SetManyThenRemoveDuringLoad",
+			"Exclusive/AddThenRemoveVersionDuringLoad", "Exclusive/LockThenRemoveLockedDuringLoad",
 		}},
 	}
 }

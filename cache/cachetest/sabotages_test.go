@@ -14,6 +14,7 @@ func sabotages() []sabotage {
 	return slices.Concat(
 		basicSabotages(), inputSabotages(), expirySabotages(), slidingSabotages(), batchSabotages(),
 		counterSabotages(), objectSabotages(), leaseSabotages(), leaseVoidSabotages(), otherSabotages(), exclusiveSabotages(),
+		versionSabotages(), changeSabotages(), lockSabotages(), handleSabotages(), dropSabotages(), suspensionSabotages(), forceSabotages(),
 	)
 }
 
@@ -322,14 +323,15 @@ func expirySabotages() []sabotage {
 	}
 }
 
+// still runs a call and puts the time of the last read back.
+func still(m *Model, key string, call func()) {
+	var last time.Time
+	m.peek(key, func(e *modelEntry) { last = e.lastRead })
+	call()
+	m.peek(key, func(e *modelEntry) { e.lastRead = last })
+}
+
 func slidingSabotages() []sabotage {
-	// still runs a call and puts the time of the last read back.
-	still := func(m *Model, key string, call func()) {
-		var last time.Time
-		m.peek(key, func(e *modelEntry) { last = e.lastRead })
-		call()
-		m.peek(key, func(e *modelEntry) { e.lastRead = last })
-	}
 	return []sabotage{
 		{"does not slide by Get", func(m *Model, b *broken) {
 			b.get = func(ctx context.Context, key string) (value []byte, found bool, err error) {
