@@ -144,3 +144,81 @@ func TestLeaseDoesNotReplaceWhatCameInstead(t *testing.T) {
 	wantRefused(t, c, "k")
 	wantValue(t, c, "k", "value")
 }
+
+// The payload of a locked entry is checked by who gets it: the script that
+// locked it sees the header only.
+func testDamageIsNotLocked(t *testing.T, s server) {
+	ctx := t.Context()
+	for _, force := range []bool{false, true} {
+		must(t, s.Set(ctx, "k", []byte("value"), forever))
+		raw := s.stored(t, "k")
+		s.raw(t, "k", raw[:len(raw)-1]+"X")
+		before := s.Stats().Undecodable
+		item, handle, err := s.GetAndLock(ctx, "k", time.Minute, cache.LockOptions{Force: force})
+		if s.Stats().Undecodable != before+1 {
+			t.Error("the damage was not counted")
+		}
+		if !force {
+			wantErr(t, err, cache.ErrNoEntry)
+			if got := s.state(t, "k"); got != "absent" {
+				t.Errorf("afterwards it is %s, want it gone", got)
+			}
+			continue
+		}
+		if err != nil || !item.Locked || item.Value != nil {
+			t.Errorf("got %+v, %v, want a lock on nothing", item, err)
+		}
+		must(t, s.Unlock(ctx, "k", handle, 0))
+	}
+}
+
+// Whatever happens to the bytes of a locked entry, no call returns a wrong
+// value, and no lock is opened without its handle.
+func TestDamagedLocks(t *testing.T) {
+	c, m, _ := onMini(t)
+	ctx := t.Context()
+	must(t, c.Set(ctx, "k", []byte("value"), cache.EntryOptions{SlidingExpiration: time.Hour, TTL: 2 * time.Hour}))
+	item, handle, err := c.GetAndLock(ctx, "k", time.Minute, cache.LockOptions{})
+	must(t, err)
+	raw, err := m.Get("p:k")
+	must(t, err)
+	damaged := []string{raw + "x", raw + raw}
+	for i := range len(raw) * 8 {
+		bad := []byte(raw)
+		bad[i/8] ^= 1 << (i % 8)
+		damaged = append(damaged, string(bad))
+	}
+	for size := range len(raw) {
+		damaged = append(damaged, raw[:size])
+	}
+	for _, bad := range damaged {
+		put := func() { must(t, m.Set("p:k", bad)) }
+		put()
+		wantMiss(t, c, "k")
+		if got, found, err := c.GetItem(ctx, "k"); found || err != nil {
+			t.Fatalf("GetItem of %x: got %+v, %v", bad, got, err)
+		}
+		if got, newer, _, err := c.GetIfNewer(ctx, "k", item.Version); newer || err != nil {
+			t.Fatalf("GetIfNewer of %x: got %+v, %v", bad, got, err)
+		}
+		must(t, c.Refresh(ctx, "k"))
+		wrong := cache.LockHandle{1}
+		for name, err := range map[string]error{
+			"Unlock":        c.Unlock(ctx, "k", wrong, 0),
+			"PutAndUnlock":  second(c.PutAndUnlock(ctx, "k", []byte("x"), wrong, forever)),
+			"CompareAndSet": second(c.CompareAndSet(ctx, "k", []byte("x"), cache.Version{1}, forever)),
+		} {
+			if err == nil {
+				t.Fatalf("%s of %x succeeded", name, bad)
+			}
+		}
+		got, _, err := c.GetAndLock(ctx, "k", time.Minute, cache.LockOptions{})
+		if err == nil {
+			t.Fatalf("GetAndLock of %x: got %+v", bad, got)
+		}
+		put()
+		if err := c.Unlock(ctx, "k", handle, 0); err == nil {
+			wantMiss(t, c, "k")
+		}
+	}
+}

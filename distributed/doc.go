@@ -70,10 +70,10 @@
 //
 // # Not promised
 //
-// Redis replicates asynchronously: a failover can lose writes, removals and
-// leases that were acknowledged. Entries may be evicted at any time if the
-// server's maxmemory-policy says so; a lost lease costs one more load, never a
-// stale value. A write that ended with cache.ErrOutcomeUnknown may happen later
+// Redis replicates asynchronously: a failover can lose writes, removals,
+// leases and locks that were acknowledged. Entries may be evicted at any time if
+// the server's maxmemory-policy says so, locked ones too; a lost lease costs one
+// more load, never a stale value. A write that ended with cache.ErrOutcomeUnknown may happen later
 // still, even after a later removal that succeeded, if the network or the
 // server held it up; a load's fill cannot, because its lease is gone by then.
 package distributed

@@ -34,8 +34,7 @@ type Options struct {
 
 	// MaxValueBytes is the longest value in bytes; a longer one is
 	// cache.ErrValueTooLarge before anything is sent. Zero:
-	// DefaultMaxValueBytes. At most 512 MiB less a header
-	// and a lock.
+	// DefaultMaxValueBytes. At most 512 MiB less a header and a lock.
 	MaxValueBytes int
 
 	// Budget is the longest a call waits for the server. Zero: DefaultBudget.

@@ -1,8 +1,10 @@
 package distributed_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,7 +84,6 @@ func (s server) await(t *testing.T, key, state string) {
 		if time.Now().After(end) {
 			t.Fatalf("got state %s, want %s", s.state(t, key), state)
 		}
-		time.Sleep(0) // lets virtual time pass
 	}
 }
 
@@ -146,81 +147,106 @@ func unchanged(state string) string {
 	return state
 }
 
-// testStates tries every call in every state of a key: what it returns, and
-// what is there afterwards. A cell is state:outcome=afterwards; no afterwards
-// means that nothing changed; "*" is every state that has no cell of its own,
-// "?" that there is no right version or handle in this state.
-func testStates(t *testing.T, s server) {
-	ctx := t.Context()
-	value, opts := []byte("new"), cache.EntryOptions{TTL: time.Hour}
-	compareAndSet := func(a arranged) error {
-		_, err := s.CompareAndSet(ctx, a.key, value, a.version, opts)
-		return err
+// row says what one call does in every state of a key: what it returns, and what
+// is there afterwards. A cell is state:outcome=afterwards; no afterwards means
+// that nothing changed; "*" is every state that has no cell of its own, "?" that
+// there is no right version or handle in this state.
+type row struct {
+	name  string
+	wrong bool // the version and the handle are
+	cells string
+	do    func(ctx context.Context, a arranged) error
+}
+
+var (
+	stateValue = []byte("new")
+	stateOpts  = cache.EntryOptions{TTL: time.Hour}
+)
+
+// plainRows are the calls that know nothing of versions and locks.
+func (s server) plainRows() []row {
+	return []row{
+		{"Get", false, "value:ok locked:ok lapsed:ok counter:type *:false",
+			func(ctx context.Context, a arranged) error { return reported2(s.Get(ctx, a.key)) }},
+		{"Set", false, "*:ok=new",
+			func(ctx context.Context, a arranged) error { return s.Set(ctx, a.key, stateValue, stateOpts) }},
+		{"SetMany", false, "*:ok=new",
+			func(ctx context.Context, a arranged) error {
+				return s.SetMany(ctx, []cache.Item{{Key: a.key, Value: stateValue, Options: stateOpts}})
+			}},
+		{"Fill", false, "*:lost",
+			func(ctx context.Context, a arranged) error {
+				return s.Set(ctx, a.key, stateValue, fillWith(cache.Lease{1}))
+			}},
+		{"Remove", false, "*:ok=absent",
+			func(ctx context.Context, a arranged) error { return s.Remove(ctx, a.key) }},
+		{"RemoveMany", false, "*:ok=absent",
+			func(ctx context.Context, a arranged) error { return s.RemoveMany(ctx, []string{a.key}) }},
+		{"Refresh", false, "*:ok",
+			func(ctx context.Context, a arranged) error { return s.Refresh(ctx, a.key) }},
+		{"Release", false, "*:ok",
+			func(ctx context.Context, a arranged) error { return s.Release(ctx, a.key, cache.Lease(a.handle)) }},
+		{"Increment", false, "absent:ok=counter lease:ok=counter held:ok=counter counter:ok *:type",
+			func(ctx context.Context, a arranged) error { return second(s.Increment(ctx, a.key, 1, forever)) }},
 	}
-	removeVersion := func(a arranged) error { return reported(s.RemoveVersion(ctx, a.key, a.version)) }
-	putAndUnlock := func(a arranged) error {
-		_, err := s.PutAndUnlock(ctx, a.key, value, a.handle, opts)
-		return err
+}
+
+func (s server) versionRows() []row {
+	compareAndSet := func(ctx context.Context, a arranged) error {
+		return second(s.CompareAndSet(ctx, a.key, stateValue, a.version, stateOpts))
 	}
-	unlock := func(ttl time.Duration) func(a arranged) error {
-		return func(a arranged) error { return s.Unlock(ctx, a.key, a.handle, ttl) }
+	removeVersion := func(ctx context.Context, a arranged) error { return reported(s.RemoveVersion(ctx, a.key, a.version)) }
+	return []row{
+		{"GetItem", false, "value:ok locked:ok lapsed:ok counter:type *:false",
+			func(ctx context.Context, a arranged) error { return reported2(s.GetItem(ctx, a.key)) }},
+		{"GetIfNewer", false, "value:ok locked:ok lapsed:ok counter:type *:false",
+			func(ctx context.Context, a arranged) error {
+				_, newer, found, err := s.GetIfNewer(ctx, a.key, cache.Version{1})
+				return reported(newer && found, err)
+			}},
+		{"Add", false, "value:exists locked:exists lapsed:exists counter:type foreign:type list:type *:ok=new",
+			func(ctx context.Context, a arranged) error { return second(s.Add(ctx, a.key, stateValue, stateOpts)) }},
+		{"CompareAndSet", false, "value:ok=new locked:ok=new lapsed:ok=new damaged:none *:?", compareAndSet},
+		{"CompareAndSet", true, "value:version locked:version lapsed:version counter:type *:none", compareAndSet},
+		{"RemoveVersion", false, "value:ok=absent locked:ok=absent lapsed:ok=absent damaged:false *:?", removeVersion},
+		{"RemoveVersion", true, "counter:type *:false", removeVersion},
 	}
-	removeLocked := func(a arranged) error { return reported(s.RemoveLocked(ctx, a.key, a.handle)) }
-	lock := func(force bool) func(a arranged) error {
-		return func(a arranged) error {
+}
+
+func (s server) lockRows() []row {
+	lock := func(force bool) func(ctx context.Context, a arranged) error {
+		return func(ctx context.Context, a arranged) error {
 			_, _, err := s.GetAndLock(ctx, a.key, time.Minute, cache.LockOptions{Force: force})
 			return err
 		}
 	}
-	for _, row := range []struct {
-		name  string
-		do    func(a arranged) error
-		wrong bool // version and handle
-		cells string
-	}{
-		{"Get", func(a arranged) error { return reported2(s.Get(ctx, a.key)) }, false,
-			"value:ok locked:ok lapsed:ok counter:type *:false"},
-		{"GetItem", func(a arranged) error { return reported2(s.GetItem(ctx, a.key)) }, false,
-			"value:ok locked:ok lapsed:ok counter:type *:false"},
-		{"GetIfNewer", func(a arranged) error {
-			_, newer, found, err := s.GetIfNewer(ctx, a.key, cache.Version{1})
-			return reported(newer && found, err)
-		}, false, "value:ok locked:ok lapsed:ok counter:type *:false"},
-		{"Set", func(a arranged) error { return s.Set(ctx, a.key, value, opts) }, false, "*:ok=new"},
-		{"SetMany", func(a arranged) error {
-			return s.SetMany(ctx, []cache.Item{{Key: a.key, Value: value, Options: opts}})
-		}, false, "*:ok=new"},
-		{"Fill", func(a arranged) error { return s.Set(ctx, a.key, value, fillWith(cache.Lease{1})) }, false, "*:lost"},
-		{"Remove", func(a arranged) error { return s.Remove(ctx, a.key) }, false, "*:ok=absent"},
-		{"Refresh", func(a arranged) error { return s.Refresh(ctx, a.key) }, false, "*:ok"},
-		{"Release", func(a arranged) error { return s.Release(ctx, a.key, cache.Lease(a.handle)) }, false, "*:ok"},
-		{"Increment", func(a arranged) error { _, err := s.Increment(ctx, a.key, 1, forever); return err }, false,
-			"absent:ok=counter lease:ok=counter held:ok=counter counter:ok *:type"},
+	put := func(ctx context.Context, a arranged) error {
+		return second(s.PutAndUnlock(ctx, a.key, stateValue, a.handle, stateOpts))
+	}
+	unlock := func(ttl time.Duration) func(ctx context.Context, a arranged) error {
+		return func(ctx context.Context, a arranged) error { return s.Unlock(ctx, a.key, a.handle, ttl) }
+	}
+	remove := func(ctx context.Context, a arranged) error { return reported(s.RemoveLocked(ctx, a.key, a.handle)) }
+	return []row{
+		{"GetAndLock", false, "value:ok=old! locked:locked lapsed:ok=old! held:locked counter:type *:none", lock(false)},
+		{"GetAndLock forced", false,
+			"value:ok=old! locked:locked lapsed:ok=old! held:locked counter:type foreign:type list:type *:ok=held", lock(true)},
+		{"PutAndUnlock", false, "lapsed:unlocked locked:ok=new held:ok=new *:?", put},
+		{"PutAndUnlock", true, "value:unlocked lapsed:unlocked locked:handle held:handle counter:type *:none", put},
+		{"Unlock", false, "lapsed:unlocked locked:ok=old held:ok=absent *:?", unlock(0)},
+		{"Unlock to live", false, "lapsed:unlocked locked:ok=old held:ok=absent *:?", unlock(time.Hour)},
+		{"Unlock for ever", false, "lapsed:unlocked locked:ok=old held:ok=absent *:?", unlock(cache.NoExpiry)},
+		{"Unlock", true, "value:unlocked lapsed:unlocked locked:handle held:handle counter:type *:none", unlock(0)},
+		{"RemoveLocked", false, "locked:ok=absent held:false=absent lapsed:false *:?", remove},
+		{"RemoveLocked", true, "counter:type *:false", remove},
+		{"ResetTTL", false, "value:ok locked:ok lapsed:ok counter:type *:none",
+			func(ctx context.Context, a arranged) error { return s.ResetTTL(ctx, a.key, time.Hour) }},
+	}
+}
 
-		{"Add", func(a arranged) error { _, err := s.Add(ctx, a.key, value, opts); return err }, false,
-			"value:exists locked:exists lapsed:exists counter:type foreign:type list:type *:ok=new"},
-		{"CompareAndSet", compareAndSet, false, "value:ok=new locked:ok=new lapsed:ok=new damaged:none *:?"},
-		{"CompareAndSet", compareAndSet, true, "value:version locked:version lapsed:version counter:type *:none"},
-		{"RemoveVersion", removeVersion, false, "value:ok=absent locked:ok=absent lapsed:ok=absent damaged:false *:?"},
-		{"RemoveVersion", removeVersion, true, "counter:type *:false"},
-
-		{"GetAndLock", lock(false), false,
-			"value:ok=old! locked:locked lapsed:ok=old! held:locked counter:type *:none"},
-		{"GetAndLock forced", lock(true), false,
-			"value:ok=old! locked:locked lapsed:ok=old! held:locked counter:type foreign:type list:type *:ok=held"},
-		{"PutAndUnlock", putAndUnlock, false,
-			"lapsed:unlocked locked:ok=new held:ok=new *:?"},
-		{"PutAndUnlock", putAndUnlock, true,
-			"value:unlocked lapsed:unlocked locked:handle held:handle counter:type *:none"},
-		{"Unlock", unlock(0), false, "lapsed:unlocked locked:ok=old held:ok=absent *:?"},
-		{"Unlock", unlock(time.Hour), false, "lapsed:unlocked locked:ok=old held:ok=absent *:?"},
-		{"Unlock", unlock(cache.NoExpiry), false, "lapsed:unlocked locked:ok=old held:ok=absent *:?"},
-		{"Unlock", unlock(0), true, "value:unlocked lapsed:unlocked locked:handle held:handle counter:type *:none"},
-		{"RemoveLocked", removeLocked, false, "locked:ok=absent held:false=absent lapsed:false *:?"},
-		{"RemoveLocked", removeLocked, true, "counter:type *:false"},
-		{"ResetTTL", func(a arranged) error { return s.ResetTTL(ctx, a.key, time.Hour) }, false,
-			"value:ok locked:ok lapsed:ok counter:type *:none"},
-	} {
+// testStates tries every call in every state of a key.
+func testStates(t *testing.T, s server) {
+	for _, row := range slices.Concat(s.plainRows(), s.versionRows(), s.lockRows()) {
 		for _, state := range strings.Fields("absent value locked lapsed held lease counter foreign list damaged another's") {
 			outcome, after := cellOf(row.cells, state)
 			if outcome == "?" {
@@ -231,7 +257,7 @@ func testStates(t *testing.T, s server) {
 				if row.wrong {
 					a = a.wrong()
 				}
-				if err := row.do(a); !errors.Is(err, outcomes[outcome]) {
+				if err := row.do(t.Context(), a); !errors.Is(err, outcomes[outcome]) {
 					t.Errorf("got %v, want %s", err, outcome)
 				}
 				if got := s.state(t, a.key); got != after {
