@@ -80,14 +80,13 @@ func (c *Cache) lock(ctx context.Context, op, key string, ttl time.Duration, opt
 // is unknown it returns a version as CompareAndSet does. See cache.Locker.
 func (c *Cache) PutAndUnlock(ctx context.Context, key string, value []byte, handle cache.LockHandle, opts cache.EntryOptions) (cache.Version, error) {
 	const op = "put_and_unlock"
-	p, err := c.beginChange(ctx, op, key, value, opts)
-	if err != nil {
+	if err := c.beginKey(ctx, op, key); err != nil {
 		return cache.Version{}, err
 	}
 	if handle == (cache.LockHandle{}) {
 		return cache.Version{}, failed(op, key, cache.ErrInvalidHandle)
 	}
-	return c.change(ctx, op, key, &p, commitScript, handle[:])
+	return c.change(ctx, op, key, value, opts, commitScript, handle[:])
 }
 
 // Unlock ends the lock: one script. See cache.Locker.

@@ -109,14 +109,13 @@ func (e entry) item(left int64, locked bool) cache.VersionedItem {
 // replaced. See cache.Versioner.
 func (c *Cache) CompareAndSet(ctx context.Context, key string, value []byte, have cache.Version, opts cache.EntryOptions) (cache.Version, error) {
 	const op = "compare_and_set"
-	p, err := c.beginChange(ctx, op, key, value, opts)
-	if err != nil {
+	if err := c.beginKey(ctx, op, key); err != nil {
 		return cache.Version{}, err
 	}
 	if have == (cache.Version{}) {
 		return cache.Version{}, failed(op, key, cache.ErrInvalidVersion)
 	}
-	return c.change(ctx, op, key, &p, replaceScript, have[:])
+	return c.change(ctx, op, key, value, opts, replaceScript, have[:])
 }
 
 // Add stores the entry if there is none: one script. A damaged entry makes
@@ -124,11 +123,10 @@ func (c *Cache) CompareAndSet(ctx context.Context, key string, value []byte, hav
 // returns a version as CompareAndSet does. See cache.Versioner.
 func (c *Cache) Add(ctx context.Context, key string, value []byte, opts cache.EntryOptions) (cache.Version, error) {
 	const op = "add"
-	p, err := c.beginChange(ctx, op, key, value, opts)
-	if err != nil {
+	if err := c.beginKey(ctx, op, key); err != nil {
 		return cache.Version{}, err
 	}
-	version, err := c.change(ctx, op, key, &p, addScript)
+	version, err := c.change(ctx, op, key, value, opts, addScript)
 	if errors.Is(err, cache.ErrNoEntry) {
 		err = failed(op, key, cache.ErrWrongType) // foreign data
 	}
@@ -148,22 +146,17 @@ func (c *Cache) RemoveVersion(ctx context.Context, key string, have cache.Versio
 	return c.removeIf(ctx, op, key, have[:], nil)
 }
 
-// beginChange is what a call that stores a value checks first.
-func (c *Cache) beginChange(ctx context.Context, op, key string, value []byte, opts cache.EntryOptions) (prepared, error) {
-	if err := c.begin(ctx); err != nil {
-		return prepared{}, err
-	}
+// change runs a script that stores value if cond is met. It returns the version
+// of what it stored, unless it is certain that it did not.
+func (c *Cache) change(ctx context.Context, op, key string, value []byte, opts cache.EntryOptions, s *transport.Script, cond ...any) (cache.Version, error) {
 	p, err := c.prepare(key, value, opts)
-	return p, failed(op, key, err)
-}
-
-// change runs a script that stores p if cond is met. It returns p's version
-// unless it is certain that it was not stored.
-func (c *Cache) change(ctx context.Context, op, key string, p *prepared, s *transport.Script, cond ...any) (cache.Version, error) {
+	if err != nil {
+		return cache.Version{}, failed(op, key, err)
+	}
 	c.coordinator.Invalidate(key)
 	defer c.coordinator.Invalidate(key)
 	args := append(cond, millis(p.life.Initial()), millis(p.bound()), p.entry)
-	_, err := c.runScript(ctx, op, key, s, transport.Write, args...)
+	_, err = c.runScript(ctx, op, key, s, transport.Write, args...)
 	if err != nil && !errors.Is(err, cache.ErrOutcomeUnknown) {
 		return cache.Version{}, err
 	}
