@@ -71,27 +71,31 @@ func compare(t *testing.T, cfg *Config, steps []step) (diff string) {
 func finalSteps() []step {
 	var out []step
 	for key := range stepKeys {
-		for _, what := range []action{gets, counts, getsObject, leases} {
+		for _, what := range []action{gets, getsItem, counts, getsObject, takesLock, leases} {
 			out = append(out, step{what: what, keys: []int{key}, ttl: time.Minute})
 		}
 	}
 	return out
 }
 
-// side is one of the two caches, and the leases it granted: both sides grant
-// the same ones in the same order, but their tokens differ.
+// side is one of the two caches, and the leases, versions and handles it gave
+// out: both sides give out the same ones in the same order, but they differ.
 type side struct {
-	c       cache.Cache
-	granted []cache.Lease
+	c        cache.Cache
+	granted  []cache.Lease
+	versions []cache.Version // each once
+	handles  []cache.LockHandle
 }
 
 // lease returns the n-th lease granted, counted from the last; none if there
 // were fewer.
-func (s *side) lease(n int) cache.Lease {
-	if n <= 0 || n > len(s.granted) {
-		return cache.Lease{}
+func (s *side) lease(n int) cache.Lease { return fromLast(s.granted, n) }
+
+func fromLast[T any](all []T, n int) (none T) {
+	if n <= 0 || n > len(all) {
+		return none
 	}
-	return s.granted[len(s.granted)-n]
+	return all[len(all)-n]
 }
 
 // reply describes a LeaseReply without its token.
@@ -127,6 +131,8 @@ func errorName(err error) string {
 	for _, sentinel := range []error{
 		cache.ErrInvalidKey, cache.ErrNilValue, cache.ErrInvalidTTL, cache.ErrInvalidConfig,
 		cache.ErrWrongType, cache.ErrOverflow, cache.ErrLeaseLost,
+		cache.ErrVersionMismatch, cache.ErrInvalidVersion, cache.ErrNoEntry, cache.ErrExists,
+		cache.ErrLocked, cache.ErrNotLocked, cache.ErrInvalidHandle,
 	} {
 		if errors.Is(err, sentinel) {
 			return sentinel.Error()

@@ -20,6 +20,9 @@ type step struct {
 	sliding time.Duration
 	until   time.Duration // of the absolute expiration, from now
 	lease   int           // which of the leases granted, counted from the last; 0: none
+	version int           // which of the versions seen, likewise
+	handle  int           // which of the handles got, likewise
+	force   bool
 	delta   int64
 	wait    time.Duration
 }
@@ -47,10 +50,25 @@ const (
 	clears      action = "Clear"
 )
 
+const (
+	getsItem       action = "GetItem"
+	getsIfNewer    action = "GetIfNewer"
+	comparesSets   action = "CompareAndSet"
+	adds           action = "Add"
+	removesVersion action = "RemoveVersion"
+	takesLock      action = "GetAndLock"
+	putsUnlocks    action = "PutAndUnlock"
+	unlocks        action = "Unlock"
+	removesLocked  action = "RemoveLocked"
+	resetsTTL      action = "ResetTTL"
+)
+
 var stepNeeds = map[action]need{
 	appends: appender, getsMany: batcher, setsMany: batcher, removesMany: batcher,
 	increments: counter, counts: counter, getsObject: objects, setsObject: objects,
 	leases: leaser, leasesMany: leaser, releases: leaser, clears: clearer,
+	getsItem: versioner, getsIfNewer: versioner, comparesSets: versioner, adds: versioner, removesVersion: versioner,
+	takesLock: locker, putsUnlocks: locker, unlocks: locker, removesLocked: locker, resetsTTL: locker,
 }
 
 // stepKeys are few, so that calls meet; the last is refused.
@@ -81,6 +99,8 @@ func stepGenerator() *rapid.Generator[step] {
 		waits, waits, waits, waits, gets, gets, gets, gets, sets, sets, sets, refreshes, refreshes, removes,
 		appends, getsMany, setsMany, removesMany, increments, increments, counts,
 		getsObject, setsObject, leases, leases, leases, leasesMany, releases, clears,
+		getsItem, getsItem, getsIfNewer, comparesSets, comparesSets, adds, removesVersion,
+		takesLock, takesLock, takesLock, putsUnlocks, unlocks, unlocks, removesLocked, resetsTTL,
 	}
 	return rapid.Custom(func(t *rapid.T) step {
 		s := step{what: rapid.SampledFrom(actions).Draw(t, "what")}
@@ -106,6 +126,8 @@ func stepGenerator() *rapid.Generator[step] {
 			s.ttl = rapid.SampledFrom([]time.Duration{100 * time.Millisecond, time.Second, time.Minute}).Draw(t, "ttl")
 		case releases:
 			s.lease = rapid.IntRange(1, 2).Draw(t, "lease")
+		default:
+			s.drawChange(t)
 		}
 		return s
 	})
@@ -148,6 +170,7 @@ func (s step) String() string {
 	}{
 		{"value", s.value, s.value == ""}, {"ttl", s.ttl, s.ttl == 0}, {"sliding", s.sliding, s.sliding == 0},
 		{"absolute in", s.until, s.until == 0}, {"lease", s.lease, s.lease == 0}, {"delta", s.delta, s.delta == 0},
+		{"version", s.version, s.version == 0}, {"handle", s.handle, s.handle == 0}, {"force", s.force, !s.force},
 	} {
 		if !f.zero {
 			fmt.Fprintf(&b, ", %s %v", f.name, f.value)
@@ -231,7 +254,7 @@ func (s step) take(t *testing.T, on *side) string {
 	case releases:
 		return errorName(find[cache.Leaser](on).Release(ctx, key, on.lease(s.lease)))
 	}
-	panic("cachetest: no such step: " + string(s.what))
+	return s.takeChange(ctx, on, key)
 }
 
 func (s step) takeMany(t *testing.T, on *side) string {

@@ -28,6 +28,11 @@ func TestCheckCatchesSabotages(t *testing.T) {
 		"counts on from digits", "fills without a lease", "releases whatever stands", "lets leases stand for good",
 		"keeps leases at Set", "keeps leases at Remove", "stores a batch backwards", "keeps bytes and objects apart",
 		"drops the older entry before it checks",
+		"sets whatever the version", "drops the lock at a mismatch", "adds over what is there", "removes whatever the version",
+		"counts versions of each entry", "locks nothing", "steals by force", "locks too briefly", "takes any handle",
+		"never unlocks", "keeps the lock at PutAndUnlock", "resets no TTL", "unlocks by ResetTTL", "keeps locks at Set",
+		"ends a locked entry at its deadline", "takes the deadline away by locking",
+		"unlocks without the ttl", "forgets the window at Unlock", "keeps the lease under a forced lock",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sabotageNamed(t, name)

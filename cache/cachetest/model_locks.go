@@ -22,14 +22,14 @@ func (m *Model) lockedLocked(key string) bool {
 // GetAndLock implements cache.Locker.
 func (m *Model) GetAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.VersionedItem, cache.LockHandle, error) {
 	none := cache.VersionedItem{}
-	lasts, err := wholeTTL(ttl)
-	if err != nil {
-		return none, cache.LockHandle{}, err
-	}
 	if err := m.begin(ctx, key); err != nil {
 		return none, cache.LockHandle{}, err
 	}
 	defer m.mu.Unlock()
+	lasts, err := wholeTTL(ttl)
+	if err != nil {
+		return none, cache.LockHandle{}, err
+	}
 	e, err := m.bytesLocked(key)
 	switch {
 	case err != nil:
@@ -52,6 +52,13 @@ func (m *Model) GetAndLock(ctx context.Context, key string, ttl time.Duration, o
 	return item, l.handle, nil
 }
 
+func checkHandle(h cache.LockHandle) error {
+	if h == (cache.LockHandle{}) {
+		return cache.ErrInvalidHandle
+	}
+	return nil
+}
+
 // holdsLocked returns nil if handle is that of the lock that stands on key,
 // under which the value e is, if any.
 func (m *Model) holdsLocked(key string, e *modelEntry, handle cache.LockHandle) error {
@@ -69,16 +76,17 @@ func (m *Model) holdsLocked(key string, e *modelEntry, handle cache.LockHandle) 
 
 // PutAndUnlock implements cache.Locker.
 func (m *Model) PutAndUnlock(ctx context.Context, key string, value []byte, handle cache.LockHandle, opts cache.EntryOptions) (cache.Version, error) {
-	if handle == (cache.LockHandle{}) {
-		return cache.Version{}, cache.ErrInvalidHandle
-	}
-	return m.storeIf(ctx, key, value, opts, func(e *modelEntry) error { return m.holdsLocked(key, e, handle) })
+	return m.storeIf(ctx, key, value, opts, checkHandle(handle), func(e *modelEntry) error { return m.holdsLocked(key, e, handle) })
 }
 
 // Unlock implements cache.Locker.
 func (m *Model) Unlock(ctx context.Context, key string, handle cache.LockHandle, ttl time.Duration) error {
-	if handle == (cache.LockHandle{}) {
-		return cache.ErrInvalidHandle
+	if err := m.begin(ctx, key); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	if err := checkHandle(handle); err != nil {
+		return err
 	}
 	var lives time.Duration
 	if ttl != 0 && ttl != cache.NoExpiry {
@@ -87,10 +95,6 @@ func (m *Model) Unlock(ctx context.Context, key string, handle cache.LockHandle,
 			return err
 		}
 	}
-	if err := m.begin(ctx, key); err != nil {
-		return err
-	}
-	defer m.mu.Unlock()
 	e, err := m.bytesLocked(key)
 	if err == nil {
 		err = m.holdsLocked(key, e, handle)
@@ -115,22 +119,19 @@ func (e *modelEntry) live(ttl time.Duration) {
 
 // RemoveLocked implements cache.Locker.
 func (m *Model) RemoveLocked(ctx context.Context, key string, handle cache.LockHandle) (bool, error) {
-	if handle == (cache.LockHandle{}) {
-		return false, cache.ErrInvalidHandle
-	}
-	return m.removeIf(ctx, key, func(e *modelEntry) bool { return m.holdsLocked(key, e, handle) == nil })
+	return m.removeIf(ctx, key, checkHandle(handle), func(e *modelEntry) bool { return m.holdsLocked(key, e, handle) == nil })
 }
 
 // ResetTTL implements cache.Locker.
 func (m *Model) ResetTTL(ctx context.Context, key string, ttl time.Duration) error {
-	lives, err := wholeTTL(ttl)
-	if err != nil {
-		return err
-	}
 	if err := m.begin(ctx, key); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
+	lives, err := wholeTTL(ttl)
+	if err != nil {
+		return err
+	}
 	e, err := m.bytesLocked(key)
 	if err != nil {
 		return err

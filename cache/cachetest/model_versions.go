@@ -66,10 +66,7 @@ func (m *Model) itemLocked(key string, e *modelEntry) cache.VersionedItem {
 
 // CompareAndSet implements cache.Versioner.
 func (m *Model) CompareAndSet(ctx context.Context, key string, value []byte, have cache.Version, opts cache.EntryOptions) (cache.Version, error) {
-	if have == (cache.Version{}) {
-		return cache.Version{}, cache.ErrInvalidVersion
-	}
-	return m.storeIf(ctx, key, value, opts, func(e *modelEntry) error {
+	return m.storeIf(ctx, key, value, opts, checkVersion(have), func(e *modelEntry) error {
 		switch {
 		case e == nil:
 			return cache.ErrNoEntry
@@ -82,7 +79,7 @@ func (m *Model) CompareAndSet(ctx context.Context, key string, value []byte, hav
 
 // Add implements cache.Versioner.
 func (m *Model) Add(ctx context.Context, key string, value []byte, opts cache.EntryOptions) (cache.Version, error) {
-	return m.storeIf(ctx, key, value, opts, func(e *modelEntry) error {
+	return m.storeIf(ctx, key, value, opts, nil, func(e *modelEntry) error {
 		if e != nil {
 			return cache.ErrExists
 		}
@@ -90,9 +87,16 @@ func (m *Model) Add(ctx context.Context, key string, value []byte, opts cache.En
 	})
 }
 
-// storeIf stores value if allow, with mu held, says nothing against the value
-// that is there.
-func (m *Model) storeIf(ctx context.Context, key string, value []byte, opts cache.EntryOptions, allow func(*modelEntry) error) (cache.Version, error) {
+func checkVersion(v cache.Version) error {
+	if v == (cache.Version{}) {
+		return cache.ErrInvalidVersion
+	}
+	return nil
+}
+
+// storeIf stores value if the input is not bad and allow, with mu held, says
+// nothing against the value that is there.
+func (m *Model) storeIf(ctx context.Context, key string, value []byte, opts cache.EntryOptions, bad error, allow func(*modelEntry) error) (cache.Version, error) {
 	if value == nil {
 		return cache.Version{}, cache.ErrNilValue
 	}
@@ -102,6 +106,9 @@ func (m *Model) storeIf(ctx context.Context, key string, value []byte, opts cach
 		return cache.Version{}, err
 	}
 	defer m.mu.Unlock()
+	if bad != nil {
+		return cache.Version{}, bad
+	}
 	now := time.Now()
 	_, life, err := opts.Resolve(m.defaults, now)
 	if err != nil {
@@ -122,21 +129,21 @@ func (m *Model) storeIf(ctx context.Context, key string, value []byte, opts cach
 
 // RemoveVersion implements cache.Versioner.
 func (m *Model) RemoveVersion(ctx context.Context, key string, have cache.Version) (bool, error) {
-	if have == (cache.Version{}) {
-		return false, cache.ErrInvalidVersion
-	}
-	return m.removeIf(ctx, key, func(e *modelEntry) bool { return e != nil && e.version == have })
+	return m.removeIf(ctx, key, checkVersion(have), func(e *modelEntry) bool { return e != nil && e.version == have })
 }
 
-// removeIf removes what is under key if allow, with mu held, lets it, and
-// reports whether that was an entry.
-func (m *Model) removeIf(ctx context.Context, key string, allow func(*modelEntry) bool) (removed bool, err error) {
+// removeIf removes what is under key if the input is not bad and allow, with mu
+// held, lets it, and reports whether that was an entry.
+func (m *Model) removeIf(ctx context.Context, key string, bad error, allow func(*modelEntry) bool) (removed bool, err error) {
 	m.coordinator.Invalidate(key)
 	defer m.coordinator.Invalidate(key)
 	if err := m.begin(ctx, key); err != nil {
 		return false, err
 	}
 	defer m.mu.Unlock()
+	if bad != nil {
+		return false, bad
+	}
 	e, err := m.bytesLocked(key)
 	if err != nil || !allow(e) {
 		return false, err
