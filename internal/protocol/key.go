@@ -32,33 +32,44 @@ type Key struct {
 // Writers is a set of writer tokens. Bit i is that of the writer with index i.
 type Writers uint8
 
-// Reply is what LEASE answers.
+// Reply is what PEEK and LEASE answer.
 type Reply uint8
 
 const (
-	Found      Reply = iota // there is a value
-	Granted                 // the key was absent: load and fill it
+	Free       Reply = iota // nobody is in charge of the key
+	Granted                 // LEASE only: it was free; load and fill it
+	Found                   // there is a value
 	Busy                    // another load has the lease: wait, or load and do not fill
 	BeingSaved              // there is a write mark: load, and do not fill
 )
 
-// Lease is LEASE, what a reader sends after a miss. A key that is absent, or
-// holds a value of an earlier generation than current, becomes a lease with the
-// token fresh. All else stays, and the answer tells it: the value, or the token
-// that now identifies the loads of this key.
-//
-// In Redis it is one SET NX GET; over a value of an earlier generation it is
-// two commands, of which the second replaces exactly what the first one saw.
-func Lease(k Key, current, fresh ID) (Key, Reply) {
-	switch {
-	case k.Kind == Absent, k.Kind == Filled && k.Value.Stamp != current:
-		return Key{Kind: Leased, Token: fresh}, Granted
-	case k.Kind == Filled:
-		return k, Found
-	case k.Kind == Leased:
-		return k, Busy
+// Peek is PEEK, what a caller sends after a miss if a flight is running in its
+// process: one GET, which changes nothing. A value of an earlier generation than
+// current is as good as none. With Busy and BeingSaved goes the key's token,
+// which identifies the loads that are up to date.
+func Peek(k Key, current ID) Reply {
+	switch k.Kind {
+	case Filled:
+		if k.Value.Stamp == current {
+			return Found
+		}
+	case Leased:
+		return Busy
+	case Marked:
+		return BeingSaved
 	}
-	return k, BeingSaved
+	return Free
+}
+
+// Lease is LEASE, what whoever leads a load sends before it: PEEK that takes the lease,
+// with the token fresh, if the key is free. In Redis it is one SET NX GET; over
+// a value of an earlier generation it is two commands, of which the second
+// replaces exactly what the first one saw.
+func Lease(k Key, current, fresh ID) (Key, Reply) {
+	if reply := Peek(k, current); reply != Free {
+		return k, reply
+	}
+	return Key{Kind: Leased, Token: fresh}, Granted
 }
 
 // Fill is FILL, the end of a load: store v if the key still is exactly the
@@ -150,12 +161,15 @@ type Flight struct {
 	Stamp ID // the region's generation, read before the load began
 }
 
-// MayJoin is the joining rule. A caller that missed sends a LEASE itself (or
-// shares one that was sent after the caller arrived), and reads the region's
-// generation. Only if both are what the flight has may it wait for the flight:
-// then nothing was invalidated between the flight's beginning and the caller's
-// arrival. It may then take what the flight brings, whatever becomes of the
-// fill.
+// MayJoin is the joining rule for a flight that may have read the source: a
+// caller that missed sends PEEK itself (or shares one that was sent after the
+// caller arrived), and reads the region's generation. Only if both are what the
+// flight has may it wait for the flight: then nothing was invalidated between
+// the flight's beginning and the caller's arrival. It may then take what the
+// flight brings, whatever becomes of the fill.
+//
+// A flight that has not begun to read when the caller arrives may be joined
+// without asking.
 func MayJoin(f Flight, token, current ID) bool {
 	return f.Token == token && f.Stamp == current
 }

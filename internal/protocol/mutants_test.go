@@ -176,6 +176,9 @@ func regionMutants() []mutant {
 	return []mutant{
 		{"FILL stamps with the current generation", func(p *Protocol) { p.FillStamp = late }, regional, StaleRead},
 		{"END_WRITE stamps with the current generation", func(p *Protocol) { p.EndStamp = late }, storing, StaleRead},
+		{"a value is judged by a generation read before it", func(p *Protocol) {
+			p.TrustsOldGenerations = true
+		}, joining, StaleRead},
 		{"generations are counted", func(p *Protocol) {
 			p.NextGeneration = func(last, _ ID) ID { return last + 1 }
 			p.IDsMatter = true

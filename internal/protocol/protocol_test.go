@@ -124,8 +124,9 @@ func everythingHappened(t *testing.T, all []*Result) {
 	}
 	for _, k := range []kind{
 		{Look, Hit}, {Look, Miss}, {ReadGeneration, Hit}, {ReadGeneration, Miss},
+		{SendPeek, Hit}, {SendPeek, Miss},
+		{Board, Leads}, {Board, JoinsEarly}, {Board, Joins}, {Board, JoinsLate},
 		{AskLease, Hit}, {AskLease, Leads}, {AskLease, Bypasses},
-		{Act, Leads}, {Act, Bypasses}, {Act, Joins}, {Act, JoinsLate},
 		{Load, Done}, {SendFill, Stores}, {SendFill, Refused}, {SendRelease, Done}, {EndFlight, Done},
 		{SendBegin, Done}, {Commit, Done}, {Rollback, Done}, {SendEnd, Stores}, {SendEnd, Deletes}, {SendEnd, Leaves},
 		{SendInvalidate, Done}, {SendExpire, Done}, {Crash, Done},

@@ -4,6 +4,7 @@ package protocol
 // ones, and a mutant is a copy with one of them replaced.
 type Protocol struct {
 	// What Redis does, each in one atomic step.
+	Peek       func(k Key, current ID) Reply
 	Lease      func(k Key, current, fresh ID) (Key, Reply)
 	Fill       func(k Key, token ID, v Value) Key
 	Release    func(k Key, token ID) Key
@@ -27,9 +28,10 @@ type Protocol struct {
 	MarkMayExpire func(mayCommit bool) bool
 
 	// Flaws of mutants that are a matter of order.
-	JoinsUnasked     bool // a caller that missed joins whatever flight there is, without a LEASE
-	SharesOldAnswers bool // a caller that missed uses an answer to a LEASE that was served before it arrived
-	InvalidatesFirst bool // a writer without a mark sends INVALIDATE before its commit, not after it
+	TrustsOldGenerations bool // a flight that finds a value uses the generation that it read before
+	JoinsUnasked         bool // a caller that missed joins whatever flight there is, without a PEEK
+	SharesOldAnswers     bool // a caller that missed uses an answer to a PEEK that was served before it arrived
+	InvalidatesFirst     bool // a writer without a mark sends INVALIDATE before its commit, not after it
 
 	// IDsMatter says that ids are more than compared, as those of a counter
 	// are. Then states that differ in ids only are not taken for one.
@@ -39,6 +41,7 @@ type Protocol struct {
 // Larder returns larder's protocol.
 func Larder() Protocol {
 	return Protocol{
+		Peek:           Peek,
 		Lease:          Lease,
 		Fill:           Fill,
 		Release:        Release,

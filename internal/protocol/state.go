@@ -29,22 +29,25 @@ type Reader struct {
 	Phase   ReaderPhase
 	Left    uint8  // gets not started yet
 	Floor   uint8  // what was acked when the get in progress began
-	Flight  Flight // the one it leads or waits for; before that, what it knows of it
-	Version uint8  // Seen: of the value; Loaded: of what it brought
-	Fills   bool   // Told, Loading, Loaded: the lease is its own
+	Flight  Flight // the one it leads; before that, what it knows of the key and the region
+	Version uint8  // Seen, Checking: of the value; Loaded: of what it brought
+	Leader  int8   // Waiting: the reader that leads the flight
+	Fills   bool   // Loading, Loaded: the lease is its own
 }
 
 // ReaderPhase is how far a reader's get is.
 type ReaderPhase uint8
 
 const (
-	Idle    ReaderPhase = iota
-	Seen                // it read the key, but not the region's generation
-	Missed              // it read both, and there is nothing it may use
-	Told                // its LEASE was served; it has not acted on the answer
-	Loading             // it leads a flight that has not read the source yet
-	Loaded              // its flight has read the source, and is not over
-	Waiting             // it joined a flight that has not read the source yet
+	Idle     ReaderPhase = iota
+	Seen                 // it read the key, but not the region's generation
+	Missed               // it read both, and there is nothing it may use
+	Told                 // its PEEK was served; it has not acted on the answer
+	Asking               // it leads a flight that has not begun to read
+	Checking             // its flight found a value, but has not read the generation since
+	Loading              // its flight has begun to read the source
+	Loaded               // its flight has read the source, and is not over
+	Waiting              // it joined a flight
 )
 
 // Writer is one write. Fields that its phase has no use for are 0.
@@ -75,7 +78,8 @@ type code [2]uint64
 
 // symmetry is a way to rename actors: who takes which place.
 type symmetry struct {
-	readers [maxReaders]int
+	readers [maxReaders]int // by place
+	placeOf [maxReaders]int8
 	writers [maxWriters]int
 }
 
@@ -90,7 +94,11 @@ func (c *Config) symmetries() []symmetry {
 		}
 		for _, w := range permutations(maxWriters) {
 			if c.keepsModes(w) {
-				all = append(all, symmetry{[maxReaders]int(r), [maxWriters]int(w)})
+				y := symmetry{readers: [maxReaders]int(r), writers: [maxWriters]int(w)}
+				for place, from := range r {
+					y.placeOf[from] = int8(place)
+				}
+				all = append(all, y)
 			}
 		}
 	}
@@ -157,6 +165,11 @@ func (s *State) renamed(y *symmetry) State {
 	t := *s
 	for i, from := range y.readers {
 		t.Readers[i] = s.Readers[from]
+	}
+	for i := range t.Readers {
+		if r := &t.Readers[i]; r.Phase == Waiting {
+			r.Leader = y.placeOf[r.Leader]
+		}
 	}
 	t.Key.Writers = 0
 	for i, from := range y.writers {
@@ -225,7 +238,7 @@ func (s *State) freshGeneration() ID {
 	return s.fresh(ids[:])
 }
 
-// pack returns s in 64 and 60 bits.
+// pack returns s in 64 and 63 bits.
 func (s *State) pack() code {
 	var a, b uint64
 	a = uint64(s.Key.Kind)
@@ -247,12 +260,12 @@ func (s *State) pack() code {
 		a = a<<4 | uint64(w.Stamp)
 	}
 	for _, r := range s.Readers {
-		b = b<<3 | uint64(r.Phase)
+		b = b<<4 | uint64(r.Phase)
 		b = b<<2 | uint64(r.Left)
 		b = b<<3 | uint64(r.Floor)
 		b = b<<4 | uint64(r.Flight.Token)
 		b = b<<4 | uint64(r.Flight.Stamp)
-		b = b<<3 | uint64(r.Version)
+		b = b<<3 | uint64(r.Version|uint8(r.Leader)) // never both
 		b <<= 1
 		if r.Fills {
 			b |= 1

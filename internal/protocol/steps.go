@@ -6,8 +6,9 @@ type Op uint8
 const (
 	Look Op = iota
 	ReadGeneration
+	SendPeek
+	Board // a flight: lead or join one
 	AskLease
-	Act // on the answer to LEASE
 	Load
 	SendFill
 	SendRelease
@@ -33,18 +34,19 @@ const (
 type Outcome uint8
 
 const (
-	Done      Outcome = iota
-	Hit               // the get returns the value it saw
-	Miss              // the get goes on
-	Leads             // the get loads, to fill the key
-	Bypasses          // the get loads, without the right to fill
-	Joins             // the get waits for a flight
-	JoinsLate         // the get takes what a flight has brought and not yet stored
-	Stores            // the key holds the value now
-	Refused           // it does not, because the lease is gone
-	Deletes           // the key is absent now
-	Leaves            // a mark stays
-	outcomes          // their number
+	Done       Outcome = iota
+	Hit                // the get returns the value it saw
+	Miss               // the get goes on
+	Leads              // the get leads a flight; LEASE: it may fill the key
+	Bypasses           // it may not
+	JoinsEarly         // the get waits for a flight that has not begun to read
+	Joins              // the get waits for a flight that may have read
+	JoinsLate          // the get takes what a flight has brought and not yet stored
+	Stores             // the key holds the value now
+	Refused            // it does not, because the lease is gone
+	Deletes            // the key is absent now
+	Leaves             // a mark stays
+	outcomes           // their number
 )
 
 // Property is what a protocol has to keep.

@@ -103,7 +103,7 @@ func (id ID) String() string { return fmt.Sprintf("#%d", uint8(id)) }
 // says returns what a step from before did, in words.
 func (m *model) says(before State, l *Line) string {
 	switch l.Op {
-	case Look, ReadGeneration, AskLease, Act, Load, SendFill, SendRelease, EndFlight:
+	case Look, ReadGeneration, SendPeek, Board, AskLease, Load, SendFill, SendRelease, EndFlight:
 		r := fmt.Sprintf("R%d", l.Who+1)
 		if len(m.Readers) > 1 {
 			r += fmt.Sprintf(" in P%d", m.Readers[l.Who]+1)
@@ -127,27 +127,29 @@ func readerSays(before Reader, l *Line) string {
 	after := l.After.Readers[l.Who]
 	switch l.Op {
 	case Look, ReadGeneration:
-		return lookSays(before, l)
+		return lookSays(before, after, l)
+	case SendPeek:
+		if l.Outcome == Hit {
+			return fmt.Sprintf("PEEK: hit, gets v%d", l.Version)
+		}
+		return fmt.Sprintf("PEEK: %v", l.After.Key)
+	case Board:
+		return boardSays(after, l)
 	case AskLease:
 		switch l.Outcome {
 		case Hit:
-			return fmt.Sprintf("LEASE: v%d is there", l.Version)
+			if after.Phase == Checking {
+				return fmt.Sprintf("LEASE: there is v%d, if %v is current", l.Version, after.Flight.Stamp)
+			}
+			return fmt.Sprintf("LEASE: there is a value, gets v%d", l.Version)
 		case Leads:
 			return fmt.Sprintf("LEASE: granted, %v", after.Flight.Token)
 		}
-		return fmt.Sprintf("LEASE: no, there is %v", l.After.Key)
-	case Act:
-		switch l.Outcome {
-		case Leads:
-			return fmt.Sprintf("begins the load under %v", after.Flight.Token)
-		case Bypasses:
-			return "begins a load that fills nothing"
-		}
-		return joinSays(l)
+		return fmt.Sprintf("LEASE: no, there is %v; loads without", l.After.Key)
 	case Load:
 		return fmt.Sprintf("reads v%d from the source", l.Version)
 	case EndFlight:
-		return "ends the load"
+		return "ends its load"
 	case SendRelease:
 		return fmt.Sprintf("RELEASE of %v", before.Flight.Token)
 	}
@@ -158,14 +160,12 @@ func readerSays(before Reader, l *Line) string {
 	return said + ": stored"
 }
 
-func lookSays(before Reader, l *Line) string {
+func lookSays(before, after Reader, l *Line) string {
 	switch {
-	case l.Outcome == Joins, l.Outcome == JoinsLate:
-		return "looks: miss; " + joinSays(l)
 	case l.Op == Look && l.Outcome == Miss:
 		return "looks: miss"
-	case l.Op == Look && l.After.Readers[l.Who].Phase == Seen:
-		return fmt.Sprintf("looks: v%d, if %v is current", l.Version, l.After.Readers[l.Who].Flight.Stamp)
+	case l.Op == Look && after.Phase == Seen:
+		return fmt.Sprintf("looks: v%d, if %v is current", l.Version, after.Flight.Stamp)
 	case l.Op == Look:
 		return fmt.Sprintf("looks: hit, gets v%d", l.Version)
 	case l.Outcome == Hit:
@@ -176,11 +176,14 @@ func lookSays(before Reader, l *Line) string {
 	return "reads the generation: another one, miss"
 }
 
-func joinSays(l *Line) string {
-	if l.Outcome == JoinsLate {
-		return fmt.Sprintf("joins the load that has read v%d", l.Version)
+func boardSays(after Reader, l *Line) string {
+	switch l.Outcome {
+	case JoinsEarly, Joins:
+		return fmt.Sprintf("joins R%d's load", after.Leader+1)
+	case JoinsLate:
+		return fmt.Sprintf("joins a load that has read, gets v%d", l.Version)
 	}
-	return "joins the load that is about to read"
+	return "begins a load"
 }
 
 func writerSays(l *Line) string {
