@@ -50,7 +50,8 @@ type Cache struct {
 	limits   atomic.Pointer[limits]
 	counters counters
 
-	resizing sync.Mutex // held while the engine's capacity changes
+	fills    sync.RWMutex // held for reading by each fill
+	resizing sync.Mutex   // held while the engine's capacity changes
 	pinned   pins
 }
 
