@@ -1,6 +1,12 @@
+//go:build !race
+
+// A check is one goroutine: the race detector would only make it ten times
+// slower.
+
 package protocol_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -164,5 +170,21 @@ func TestWhatIsNotPromised(t *testing.T) {
 				t.Errorf("got %v, want %v", r.Breaks, tc.want)
 			}
 		})
+	}
+}
+
+// What catches a mutant is its flaw, not the place: larder's protocol keeps
+// both properties there.
+func TestLarderIsKeptWhereMutantsAreCaught(t *testing.T) {
+	checked := map[string]bool{}
+	for _, mu := range mutants() {
+		in := fmt.Sprintf("%+v", mu.in)
+		if checked[in] {
+			continue
+		}
+		checked[in] = true
+		if r := Check(Larder(), mu.in); r.Breaks != Kept {
+			t.Errorf("%s: %v", in, r)
+		}
 	}
 }

@@ -132,6 +132,9 @@ func readerSays(before Reader, l *Line) string {
 		if l.Outcome == Hit {
 			return fmt.Sprintf("PEEK: hit, gets v%d", l.Version)
 		}
+		if after.Flight.Token != l.After.Key.Token {
+			return fmt.Sprintf("has an answer from before it came, %v", after.Flight.Token)
+		}
 		return fmt.Sprintf("PEEK: %v", l.After.Key)
 	case Board:
 		return boardSays(after, l)
