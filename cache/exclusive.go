@@ -30,9 +30,15 @@ type Entry struct {
 // the last caller has left (cause ErrAbandoned), the key is written (cause
 // ErrInvalidated) or the cache is closed (cause ErrClosed).
 //
-// A call that starts after Remove, Set or Clear returned never gets the result
-// of a create that started before, and such a result is not stored. Callers
-// that were waiting start over.
+// A call that starts after Remove, Set or Clear returned, in whatever process,
+// never gets the result of a create that started before, and such a result is
+// not stored. Callers that were waiting in the process of the write start over.
+// Who reads while a key is written is never served what is stale, but what it
+// loads may go unstored.
+//
+// Processes that share a cache (see Peeker) follow one load of a key: the
+// others ask until it has stored its value, and take over if it fails, or five
+// seconds after its process died.
 //
 // An error of create goes to the callers that shared it and is not stored,
 // except ErrNotFound with TypedOptions.NegativeTTL. If create panics or ends
@@ -41,7 +47,8 @@ type Entry struct {
 // large or cannot be encoded is returned all the same, and counted as
 // EventFillRefused; expiration that is refused is an error to the callers.
 //
-// If the cache cannot be reached, create runs and its result is not stored.
+// If the cache cannot be reached, create runs and its result is not stored;
+// callers of this process still share it.
 //
 // A hit on an Objects cache costs no allocation beyond the closure passed as
 // create, and a hit on Redis one round trip; a miss there two more. To save the
