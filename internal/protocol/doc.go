@@ -14,8 +14,12 @@
 // In short. A reader that misses takes a lease, loads, and fills the key only
 // if exactly its lease is still there. A writer replaces what is there by its
 // mark before it may commit, and takes the mark away afterwards; no load that
-// begins under a mark fills anything. A caller waits for another's load only if
-// the key says, after the caller arrived, that nothing came between.
+// begins under a mark fills anything. A caller joins another's load only if that
+// has not begun to read, or if the key says, after the caller arrived, that
+// nothing came between.
+//
+// In package cache, PEEK is Peeker.Peek, LEASE and RELEASE are of Leaser, FILL is
+// a Set whose EntryOptions name the lease, and INVALIDATE is Remove.
 //
 // # What is checked
 //
@@ -38,13 +42,14 @@
 //
 // # Bounds
 //
-// By default two readers with two gets each and two writers, in 17
-// configurations: every pair of modes that may be mixed, readers in one process
-// and in two, each with the faults that go with it; and three readers (two in
-// one process) with one get each. With -short, one get each. With
-// LARDER_PROTOCOL_FULL set, three gets, two for each of three readers, and three
-// writers. Key losses, expirations and generations are not bounded: ids are
-// renumbered, so there are finitely many states.
+// By default two readers with two gets each and two writers, in 19
+// configurations: every pair of modes, readers in one process and in two, each
+// with the faults that go with it; and three readers, two of them in one process,
+// with one get each. That is 2.4 million states, or 5 seconds. With -short each
+// reader gets once. With LARDER_PROTOCOL_FULL set each of two readers gets three
+// times and each of three twice, and there are three writers: 27 million states,
+// two minutes and 2 GB. Losses, expirations and generations are not bounded: an id
+// that nobody remembers is used again, so there are finitely many states.
 //
 // States that differ only in what ids, alike readers and alike writers are
 // called are taken for one. What needs no step of its own is said at the steps
@@ -74,11 +79,13 @@
 // # What is not modelled
 //
 // A Redis that forgets (failover, a restart without persistence) forgets marks
-// and invalidations alike: the last item above, and worse. One key is modelled,
-// not several at once. Within a process, a write also voids the flights of its
-// key at once; that is left out, because the promise holds without it. So are
-// backends without leases, whose guarded fills are tested in package cache. Time
-// is modelled by order alone: that a transaction's deadline lies before its
+// and invalidations alike: the last item above, and worse. While a Redis cannot
+// be reached, callers share loads without asking. A Set without a lease, by
+// somebody who is no writer of the source, removes what is there. One key is
+// modelled, not several at once. Within a process, a write also voids the flights
+// of its key at once; that is left out, because the promise holds without it. So
+// are backends without leases, whose guarded fills are tested in package cache.
+// Time is modelled by order alone: that a transaction's deadline lies before its
 // mark's is assumed, and its violation is a mutant. That every wait ends is not
 // checked.
 package protocol

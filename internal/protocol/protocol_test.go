@@ -13,8 +13,8 @@ import (
 	. "github.com/larder-go/larder/internal/protocol"
 )
 
-// fullEnv, if set, makes the checks as large as a state has room for: minutes,
-// and gigabytes of memory.
+// fullEnv, if set, makes the checks as large as they can be in two minutes and
+// 2 GB.
 const fullEnv = "LARDER_PROTOCOL_FULL"
 
 var (
@@ -43,14 +43,16 @@ func promised() []named {
 
 		{"marks are lost, one process", Config{Readers: oneProcess, Writers: []Mode{Marks, Marks}, LosesMarks: true}},
 		{"marks are lost, two processes", Config{Readers: twoProcesses, Writers: []Mode{Marks, Marks}, LosesMarks: true}},
-		{"marks are lost, marking and invalidating", Config{Readers: oneProcess, Writers: []Mode{Marks, Invalidates}, LosesMarks: true}},
+		{"marks are lost, marking and invalidating, one process", Config{Readers: oneProcess, Writers: []Mode{Marks, Invalidates}, LosesMarks: true}},
+		{"marks are lost, marking and invalidating, two processes", Config{Readers: twoProcesses, Writers: []Mode{Marks, Invalidates}, LosesMarks: true}},
 
 		{"late commands and crashes", Config{Readers: oneProcess, Writers: []Mode{Marks, Marks}, Crashes: true, Late: true}},
 		{"late commands and lost marks", Config{Readers: oneProcess, Writers: []Mode{Marks, Marks}, LosesMarks: true, Late: true}},
 
 		{"region, one process", Config{Readers: oneProcess, Writers: []Mode{ExpireRegion, ExpireRegion}, Regions: true, LosesGeneration: true}},
 		{"region, two processes", Config{Readers: twoProcesses, Writers: []Mode{ExpireRegion, ExpireRegion}, Regions: true, LosesGeneration: true}},
-		{"region and invalidating", Config{Readers: oneProcess, Writers: []Mode{Invalidates, ExpireRegion}, Regions: true, LosesGeneration: true}},
+		{"region and invalidating, one process", Config{Readers: oneProcess, Writers: []Mode{Invalidates, ExpireRegion}, Regions: true, LosesGeneration: true}},
+		{"region and invalidating, two processes", Config{Readers: twoProcesses, Writers: []Mode{Invalidates, ExpireRegion}, Regions: true, LosesGeneration: true}},
 		{"region and marking, one process", Config{Readers: oneProcess, Writers: []Mode{Marks, ExpireRegion}, Regions: true, LosesGeneration: true, Crashes: true}},
 		{"region and marking, two processes", Config{Readers: twoProcesses, Writers: []Mode{Marks, ExpireRegion}, Regions: true, LosesGeneration: true, Crashes: true}},
 		{"region and lost marks", Config{Readers: twoProcesses, Writers: []Mode{Marks, ExpireRegion}, Regions: true, LosesGeneration: true, LosesMarks: true}},
@@ -140,7 +142,7 @@ func everythingHappened(t *testing.T, all []*Result) {
 		{BeginAgain, Done}, {EndAgain, Deletes}, {EndAgain, Leaves},
 	} {
 		if count(k) == 0 {
-			t.Errorf("no step %v with outcome %v", k.op, k.outcome)
+			t.Errorf("no step %q with outcome %q", k.op, k.outcome)
 		}
 	}
 	if n := count(kind{EndAgain, Stores}); n != 0 {

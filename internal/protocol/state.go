@@ -83,6 +83,11 @@ type symmetry struct {
 	writers [maxWriters]int
 }
 
+// moves reports whether anybody changes places.
+func (y symmetry) moves() bool {
+	return y.readers != [...]int{0, 1, 2} || y.writers != [...]int{0, 1, 2}
+}
+
 // symmetries returns the renamings that map c onto itself: readers change
 // places if readers of one process remain readers of one process, writers if
 // they are of one mode.

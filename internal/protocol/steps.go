@@ -30,12 +30,20 @@ const (
 	ops // their number
 )
 
+// String returns the op in words.
+func (o Op) String() string {
+	return [...]string{"look", "read the generation", "PEEK", "board a flight", "LEASE", "load", "FILL", "RELEASE",
+		"end a flight", "BEGIN_WRITE", "commit", "roll back", "END_WRITE", "INVALIDATE", "expire the region", "crash",
+		"the lease runs out", "the mark runs out", "the key is lost", "the generation is lost", "the replica follows",
+		"BEGIN_WRITE again", "END_WRITE again"}[o]
+}
+
 // Outcome is how a step turned out, where it may turn out in several ways.
 type Outcome uint8
 
 const (
 	Done       Outcome = iota
-	Hit                // the get returns the value it saw
+	Hit                // there is a value
 	Miss               // the get goes on
 	Leads              // the get leads a flight; LEASE: it may fill the key
 	Bypasses           // it may not
@@ -48,6 +56,12 @@ const (
 	Leaves             // a mark stays
 	outcomes           // their number
 )
+
+// String returns the outcome in words.
+func (o Outcome) String() string {
+	return [...]string{"done", "hit", "miss", "leads", "bypasses", "joins early", "joins", "joins late",
+		"stores", "refused", "deletes", "leaves"}[o]
+}
 
 // Property is what a protocol has to keep.
 type Property uint8
