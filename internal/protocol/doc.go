@@ -6,9 +6,9 @@
 //
 // A Redis key is absent, or holds a value, the lease of one load, or a write
 // mark (see [Kind]). Each transition is one atomic command or script, and one
-// pure function here, whose comment is its specification: [Lease], [Fill],
-// [Release], [Invalidate], [BeginWrite], [EndWrite]. Processes add the joining
-// rule, [MayJoin], and the generations of regions, [NextGeneration] and
+// pure function here, whose comment is its specification: [Peek], [Lease],
+// [Fill], [Release], [Invalidate], [BeginWrite], [EndWrite]. Processes add the
+// joining rule, [MayJoin], and the generations of regions, [NextGeneration] and
 // [Captured]. [Larder] is all of them together.
 //
 // In short. A reader that misses takes a lease, loads, and fills the key only
@@ -19,17 +19,17 @@
 // nothing came between.
 //
 // In package cache, PEEK is Peeker.Peek, LEASE and RELEASE are of Leaser, FILL is
-// a Set whose EntryOptions name the lease, and INVALIDATE is Remove.
+// a Set whose EntryOptions name the lease, and INVALIDATE is Remove. Leases are
+// those of Nishtala et al., Scaling Memcache at Facebook (NSDI 2013).
 //
 // # What is checked
 //
-// Two properties, in every state that can be reached:
+// In no state that can be reached is there one of two faults:
 //
-//   - [StaleRead]: a get that begins after a write returned (its END_WRITE,
-//     INVALIDATE, or new generation) gets that write's version or a newer one.
-//   - [StaleRest]: a value older than the source's is never left for readers to
-//     see with no writer about to end. Whatever goes by itself only with its
-//     time to live counts as left.
+//   - [StaleRead]: a get that began after a write returned (its END_WRITE,
+//     INVALIDATE, or new generation) gets an older version than that write's.
+//   - [StaleRest]: readers see a value older than the source's, and no writer is
+//     about to end. Nothing but its time to live may ever take it away.
 //
 // The actors are readers, which get the key several times, in one process or in
 // several, and writers, each with its own way of telling the cache ([Mode]). A
@@ -37,8 +37,8 @@
 // take one, and at any time, any number of times: a lease runs out; a value
 // expires, is evicted or is removed by somebody else; a writer's token in a mark
 // runs out, if its transaction is over. By configuration ([Config]): writers
-// crash at any point; the mark, or the region's generation, is lost; commands of
-// writers arrive once more, late; loads read a replica.
+// with a mark crash at any point; the mark, or the region's generation, is lost;
+// commands of such writers arrive once more, late; loads read a replica.
 //
 // # Bounds
 //

@@ -79,10 +79,10 @@ type Config struct {
 	// What the environment does, at any time and any number of times, besides
 	// letting leases, values and marks expire. Crashed readers need no step:
 	// every state is checked, so also those in which a reader never goes on.
-	Crashes         bool // writers crash between BEGIN_WRITE and END_WRITE
+	Crashes         bool // writers with a mark crash between BEGIN_WRITE and END_WRITE
 	UnmarkedCrashes bool // writers without a mark crash between commit and what follows
 	LosesMarks      bool // marks are evicted, or removed by somebody else
 	LosesGeneration bool // the region's generation likewise
-	Late            bool // what writers sent arrives once more, after they returned
+	Late            bool // what writers with a mark sent arrives once more, after they returned
 	ReplicaLag      bool // loads read a replica, which follows some time later
 }

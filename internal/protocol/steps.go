@@ -119,11 +119,11 @@ func (m *model) initial() []State {
 // next visits what s can become in one step.
 func (m *model) next(s State, visit visit) {
 	checked := func(t State, step Step) {
-		if step.Breaks == Kept && m.restsStale(&t) {
-			step.Breaks = StaleRest
-		}
-		if m.Only != Kept && step.Breaks != m.Only {
+		if m.Only == StaleRest || step.Breaks == Kept {
 			step.Breaks = Kept
+			if m.Only != StaleRead && m.restsStale(&t) {
+				step.Breaks = StaleRest
+			}
 		}
 		visit(t, step)
 	}
