@@ -29,9 +29,9 @@
 //
 // # How to run it
 //
-//	go test -v ./internal/stress                       about 15 seconds, 100,000 reads
-//	go test -v -short ./internal/stress                about 3 seconds, 10,000 reads
-//	LARDER_STRESS=30s go test -v ./internal/stress     as long, 200,000 reads
+//	go test -v ./internal/stress                       20 seconds, at least 100,000 reads
+//	go test -v -short ./internal/stress                3 seconds, at least 10,000 reads
+//	LARDER_STRESS=30s go test -v ./internal/stress     so long, at least 200,000 reads
 //
 // A run ends when its time is over and it has read enough; a slow machine takes
 // longer. LARDER_STRESS_SEED=n repeats the random choices of a run, though not
