@@ -23,13 +23,15 @@ const never = math.MaxInt64
 // entry is what the engine stores under a key. Its value and lifetime never
 // change, except for a counter's number; a write stores another entry.
 type entry struct {
-	// Immutable. A hit looks at the first four.
+	left atomic.Bool // whether it left the table; written under the key's lock
+
+	// Immutable. A hit looks at the first five.
 	kind     kind
 	window   int64 // the sliding window; 0: none
 	absolute int64 // the deadline that a sliding window never passes
+	key      string
 	object   any
 	bytes    []byte
-	key      string
 	weight   int64 // in bytes, as Stats reports it
 	pinned   bool
 

@@ -18,6 +18,7 @@ package memory
 
 import (
 	"context"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,7 @@ type Cache struct {
 	closed   atomic.Bool
 	limits   atomic.Pointer[limits]
 	counters counters
+	hot      hot
 
 	fills    sync.RWMutex // held for reading by each fill
 	resizing sync.Mutex   // held while the engine's capacity changes
@@ -80,6 +82,7 @@ func New(opts *Options) (*Cache, error) {
 	}
 	c := &Cache{
 		base:          time.Now(),
+		hot:           hot{seed: maphash.MakeSeed()},
 		leases:        newLeases(),
 		coordinator:   cache.NewCoordinator(o.Observer),
 		observer:      o.Observer,
@@ -175,6 +178,7 @@ func (c *Cache) gone(e *entry, cause Cause) {
 // forget accounts for an entry that leaves the table. The lock of its key is
 // held.
 func (c *Cache) forget(e *entry, cause Cause) {
+	c.hot.leave(e)
 	c.counters.entries.Add(-1)
 	c.counters.bytes.Add(-e.weight)
 	c.counters.used.Add(-e.charge.Load())
