@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/sizeof"
 )
 
 // layer is what the cache calls itself in events.
@@ -49,6 +50,7 @@ type Cache struct {
 
 	closed   atomic.Bool
 	limits   atomic.Pointer[limits]
+	sizer    sizeof.Sizer
 	counters counters
 	hot      hot
 
