@@ -43,8 +43,8 @@ type (
 	hiddenOnly   struct{ secret string }
 	selfPointer  *selfPointer
 	embedsItself struct {
-		*embedsItself
-		A int
+		*embedsItself //lint:ignore U1000 its being there is the point
+		A             int
 	}
 	embedsPointer struct {
 		*codecPart

@@ -53,7 +53,7 @@ type (
 )
 
 type codecArray struct {
-	_msgpack struct{} `msgpack:",as_array"`
+	_msgpack struct{} `msgpack:",as_array"` //lint:ignore U1000 msgpack looks for it
 	A        int
 	B        []string
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"reflect"
-	"time"
 )
 
 // Entry is the loader's handle on the entry that its result becomes. It
@@ -30,9 +28,15 @@ type Entry struct {
 // the last caller has left (cause ErrAbandoned), the key is written (cause
 // ErrInvalidated) or the cache is closed (cause ErrClosed).
 //
-// A call that starts after Remove, Set or Clear returned never gets the result
-// of a create that started before, and such a result is not stored. Callers
-// that were waiting start over.
+// A call that starts after Remove, Set or Clear returned, in whatever process,
+// never gets the result of a create that started before, and such a result is
+// not stored. Callers that were waiting in the process of the write start over.
+// Who reads while a key is written is never served what is stale, but what it
+// loads may go unstored.
+//
+// Processes that share a cache (see Peeker) follow one load of a key: the
+// others ask until it has stored its value, and take over if it fails, or five
+// seconds after its process died.
 //
 // An error of create goes to the callers that shared it and is not stored,
 // except ErrNotFound with TypedOptions.NegativeTTL. If create panics or ends
@@ -41,7 +45,8 @@ type Entry struct {
 // large or cannot be encoded is returned all the same, and counted as
 // EventFillRefused; expiration that is refused is an error to the callers.
 //
-// If the cache cannot be reached, create runs and its result is not stored.
+// If the cache cannot be reached, create runs and its result is not stored;
+// callers of this process still share it.
 //
 // A hit on an Objects cache costs no allocation beyond the closure passed as
 // create, and a hit on Redis one round trip; a miss there two more. To save the
@@ -230,92 +235,6 @@ func (r *run[V]) do() {
 		return err
 	})
 }
-
-// claim asks for the right to fill the key. It reports whether that already
-// decided the flight's outcome, because there is a value by now.
-func (r *run[V]) claim() (decided bool) {
-	t, ctx := r.typed, r.load.ctx
-	for attempt := 0; attempt < claimAttempts; attempt++ {
-		if t.leaser != nil {
-			claim, err := t.follow(ctx, r.key)
-			claim.Err = err
-			r.by.setClaim(r.flight, claim)
-			if err == nil && claim.State == LeaseGranted {
-				r.lease = claim.Lease
-				return false
-			}
-			if err != nil || claim.State != LeaseFound {
-				break
-			}
-		}
-		r.by.setReading(r.flight, true)
-		value, at, err := t.lookup(ctx, r.key)
-		if at == atValue || at == atNegative {
-			r.value, r.cached = value, false
-			if at == atNegative {
-				r.outcome = ErrNotFound
-			}
-			return true
-		}
-		if err == nil && t.leaser == nil {
-			return false
-		}
-		// What was read of the key is forgotten, so its removal does not
-		// concern this flight.
-		r.by.setReading(r.flight, false)
-		if err != nil || at == atUndecodable && t.remove(ctx, r.key) != nil {
-			break
-		}
-	}
-	r.cached = false
-	return false
-}
-
-// follow asks for a lease of key, and while another process's load is in charge
-// of it asks again: that one ends with a value, gives up, or its process dies
-// and its lease runs out. One goroutine per key and process asks, however many
-// callers wait.
-func (t *Typed[V]) follow(ctx context.Context, key string) (LeaseReply, error) {
-	pause := followFirst
-	for {
-		reply, err := t.leaser.Lease(ctx, key, t.leaseTime())
-		if err != nil || reply.State != LeaseBusy || t.peeker == nil {
-			return reply, err
-		}
-		timer := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return reply, ctx.Err()
-		}
-		pause = min(2*pause, followMost)
-	}
-}
-
-const (
-	// followFirst and followMost are the pauses between a follower's questions,
-	// before chance makes each up to half shorter or longer.
-	followFirst = 2 * time.Millisecond
-	followMost  = 20 * time.Millisecond
-
-	// leaseTime is how long a lease lasts that is shared with other processes.
-	// Its holder extends it, so it bounds only how long the others wait for a
-	// process that died.
-	sharedLeaseTime = 5 * time.Second
-)
-
-// leaseTime returns how long a lease lasts before it must be extended.
-func (t *Typed[V]) leaseTime() time.Duration {
-	if t.peeker == nil {
-		return t.opts.LoadTimeout // no process can die but this one
-	}
-	return min(sharedLeaseTime, t.opts.LoadTimeout)
-}
-
-// claimAttempts is how often a key may change between the steps of a claim
-// before its load gives up filling it.
-const claimAttempts = 3
 
 // deliver stores what the loader brought and gives it to the callers.
 func (r *run[V]) deliver(err error) {

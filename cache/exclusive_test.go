@@ -386,6 +386,19 @@ func TestErrorIsSharedAndNotCached(t *testing.T) {
 	})
 }
 
+// Errors that mean something inside larder mean nothing in a loader's mouth.
+func TestLoaderMayReturnLardersOwnErrors(t *testing.T) {
+	everyKind(t, func(t *testing.T, c cache.Cache) {
+		v := typed[string](t, c, nil)
+		for _, own := range []error{cache.ErrInvalidated, cache.ErrAbandoned, cache.ErrLeaseLost, cache.ErrUnavailable, context.Canceled} {
+			_, err := v.GetOrCreateExclusive(t.Context(), "k", func(context.Context, *cache.Entry) (string, error) { return "", own })
+			if !errors.Is(err, own) {
+				t.Errorf("got %v, want %v", err, own)
+			}
+		}
+	})
+}
+
 func TestLoadTimeout(t *testing.T) {
 	everyKind(t, func(t *testing.T, c cache.Cache) {
 		v := typed[string](t, c, &cache.TypedOptions[string]{LoadTimeout: time.Second})

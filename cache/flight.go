@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"time"
 )
@@ -265,7 +266,10 @@ func (c *Coordinator) measured(ctx context.Context, load func() error) (err erro
 		}
 		c.observe(ctx, Event{Kind: EventLoad, Layer: "load", Duration: time.Since(start), Err: err})
 	}()
-	return load()
+	if err = load(); sentBack(err) {
+		err = fmt.Errorf("larder: load: %w", err) // the loader's own: callers shall see it
+	}
+	return err
 }
 
 // shielded runs code of the cache or its codec on a load's goroutine, where a

@@ -7,12 +7,18 @@ import (
 	"hash/fnv"
 )
 
-// object is what a Typed stores: a value, or the knowledge that the source has
+// object is what a load brings: a value, or the knowledge that the source has
 // none.
 type object[V any] struct {
 	value    V
 	negative bool
 }
+
+// An Objects cache holds a V as it is, if V is a concrete type: then the type
+// tells what is there. If V is an interface it holds an *object[V], since a nil
+// V would be no object and any value might be a V. nothing stands for what the
+// source does not have.
+type nothing struct{}
 
 // found is what a look-up found.
 type found uint8
@@ -41,15 +47,29 @@ func (t *Typed[V]) lookup(ctx context.Context, key string) (V, found, error) {
 	if !ok || err != nil {
 		return zero, atNothing, err
 	}
-	o, ok := held.(*object[V])
-	if !ok {
-		t.shared.noteUndecodable(ctx, errForeignObject)
-		return zero, atUndecodable, nil
+	if !t.abstract {
+		if v, ok := held.(V); ok {
+			return v, atValue, nil
+		}
+	} else if o, ok := held.(*object[V]); ok {
+		return o.value, atValue, nil
 	}
-	if o.negative {
+	if held == (any)(nothing{}) {
 		return zero, atNegative, nil
 	}
-	return o.value, atValue, nil
+	t.shared.noteUndecodable(ctx, errForeignObject)
+	return zero, atUndecodable, nil
+}
+
+// held returns o as an Objects cache holds it.
+func (t *Typed[V]) held(o *object[V]) any {
+	switch {
+	case o.negative:
+		return nothing{}
+	case t.abstract:
+		return o
+	}
+	return o.value
 }
 
 func (t *Typed[V]) lookupBytes(ctx context.Context, key string) (V, found, error) {
@@ -83,7 +103,7 @@ func (t *Typed[V]) decode(ctx context.Context, data []byte) (V, found, error) {
 // put stores o under key.
 func (t *Typed[V]) put(ctx context.Context, key string, o *object[V], opts EntryOptions) error {
 	if t.objects != nil {
-		return t.objects.SetObject(ctx, key, o, opts)
+		return t.objects.SetObject(ctx, key, t.held(o), opts)
 	}
 	data, err := t.encode(o)
 	if err != nil {

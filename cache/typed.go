@@ -51,6 +51,7 @@ type TypedOptions[V any] struct {
 type Typed[V any] struct {
 	cache     Cache
 	objects   Objects // nil if values are encoded
+	abstract  bool    // V is an interface type
 	leaser    Leaser  // nil if the cache has no leases
 	peeker    Peeker  // nil if no other process writes the cache
 	batcher   Batcher // nil if the cache moves one entry at a time
@@ -86,6 +87,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	}
 	t.frame = newFrame(t.opts.Schema, schema.ID(t.opts.Codec.ID(), reflect.TypeFor[V]()))
 	t.objects, _ = As[Objects](c)
+	t.abstract = reflect.TypeFor[V]().Kind() == reflect.Interface
 	t.batcher, _ = As[Batcher](c)
 	names, leaser, ok := coordination(c)
 	if ok {

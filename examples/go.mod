@@ -1,6 +1,6 @@
 module github.com/larder-go/larder/examples
 
-go 1.26
+go 1.26.0
 
 require github.com/larder-go/larder v0.0.0
 

@@ -27,6 +27,7 @@ func writes() []call {
 // A write voids the loads in flight before it changes anything, and once more
 // before it returns, for a load that began in between.
 func TestEveryWriteVoidsLoadsBeforeAndAfter(t *testing.T) {
+	type loaded int // no write stores one, so a load that starts over finds nothing
 	for _, write := range writes() {
 		t.Run(write.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -35,7 +36,7 @@ func TestEveryWriteVoidsLoadsBeforeAndAfter(t *testing.T) {
 				var causes []error // why loads ended
 				started := make(chan struct{})
 				load := func() {
-					_, err := cache.GetOrCreateExclusive(ctx, c, "k", func(ctx context.Context, _ *cache.Entry) (int, error) {
+					_, err := cache.GetOrCreateExclusive(ctx, c, "k", func(ctx context.Context, _ *cache.Entry) (loaded, error) {
 						select {
 						case started <- struct{}{}:
 						case <-ctx.Done(): // a caller whose load was voided loads again; nobody waits for that

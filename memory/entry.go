@@ -23,16 +23,17 @@ const never = math.MaxInt64
 // entry is what the engine stores under a key. Its value and lifetime never
 // change, except for a counter's number; a write stores another entry.
 type entry struct {
-	// Immutable, except for charge. A hit looks at kind, window and absolute, and
+	// Immutable, except for gone and charge. A hit looks at the first seven, and
 	// at the value.
 	kind     kind
 	pinned   bool
+	gone     atomic.Bool   // whether it left the table; written under the key's lock
 	charge   atomic.Uint32 // what it takes of the capacity; written under the key's lock
 	window   int64         // the sliding window; 0: none
 	absolute int64         // the deadline that a sliding window never passes
+	key      string
 	object   any
 	bytes    []byte
-	key      string
 	weight   int64  // in bytes, as Stats reports it
 	write    uint64 // the number of the write that made it; see Cache.version
 

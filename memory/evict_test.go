@@ -76,8 +76,7 @@ func testOnEvictIsToldTheCause(t *testing.T) {
 }
 
 func TestOnEvictDoesNotSeeTheCachesOwnBytes(t *testing.T) {
-	var c *memory.Cache
-	c = open(t, &memory.Options{OnEvict: func(e memory.Eviction) { e.Value.([]byte)[0] = 'X' }})
+	c := open(t, &memory.Options{OnEvict: func(e memory.Eviction) { e.Value.([]byte)[0] = 'X' }})
 	set(t, c, "k", "value", cache.EntryOptions{})
 	var wg sync.WaitGroup
 	for range 4 { // the race detector would see a reader and the callback meet

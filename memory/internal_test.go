@@ -12,7 +12,7 @@ import (
 )
 
 func TestLimitsNeverLetMoreIn(t *testing.T) {
-	for _, entries := range []int{0, 1, 2, 3, 7, 100, 8193, 1 << 20, 1 << 31, math.MaxInt} {
+	for _, entries := range []int{0, 1, 2, 3, 7, 100, 8193, 1 << 20, math.MaxInt32, math.MaxInt} {
 		for _, bytes := range []int64{0, 1, 3, 1000, 64 << 20, math.MaxUint32, 1 << 33, 1 << 40, math.MaxInt64} {
 			l := newLimits(entries, bytes)
 			if l.capacity < 1 {
@@ -30,7 +30,7 @@ func TestLimitsNeverLetMoreIn(t *testing.T) {
 					t.Errorf("%d, %d: weight %d is charged %d", entries, bytes, weight, charge)
 				}
 				fit := l.capacity / charge
-				if entries > 0 && fit > int64(entries) && entries < 1<<31 {
+				if entries > 0 && fit > int64(entries) && entries < math.MaxInt32 {
 					t.Errorf("%d, %d: %d entries of weight %d fit", entries, bytes, fit, weight)
 				}
 				if l.bytes > 0 && fit > l.bytes/weight {

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/larder-go/larder/cache"
-	"github.com/larder-go/larder/internal/sizeof"
 )
 
 // limits turns the two limits into the one that the engine knows: a capacity,
@@ -78,7 +77,7 @@ func (c *Cache) objectSize(key string, value any) int64 {
 			return min(size, maxSize)
 		}
 	}
-	return min(sizeof.Of(value), maxSize)
+	return min(c.sizer.Of(value), maxSize)
 }
 
 // maxSize keeps sums of sizes from overflowing.

@@ -27,12 +27,14 @@ package memory
 
 import (
 	"context"
+	"hash/maphash"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/sizeof"
 )
 
 // layer is what the cache calls itself in events.
@@ -59,9 +61,12 @@ type Cache struct {
 
 	closed   atomic.Bool
 	limits   atomic.Pointer[limits]
+	sizer    sizeof.Sizer
 	counters counters
+	hot      hot
 
-	resizing sync.Mutex // held while the engine's capacity changes
+	fills    sync.RWMutex // held for reading by each fill
+	resizing sync.Mutex   // held while the engine's capacity changes
 	pinned   pins
 }
 
@@ -93,6 +98,7 @@ func New(opts *Options) (*Cache, error) {
 	c := &Cache{
 		base:          time.Now(),
 		id:            rand.Uint64(),
+		hot:           hot{seed: maphash.MakeSeed()},
 		leases:        newLeases(),
 		coordinator:   cache.NewCoordinator(o.Observer),
 		observer:      o.Observer,
@@ -188,6 +194,7 @@ func (c *Cache) gone(e *entry, cause Cause) {
 // forget accounts for an entry that leaves the table. The lock of its key is
 // held.
 func (c *Cache) forget(e *entry, cause Cause) {
+	c.hot.leave(e)
 	c.counters.entries.Add(-1)
 	c.counters.bytes.Add(-e.weight)
 	charge := int64(e.charge.Load())

@@ -95,15 +95,30 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, er
 	if ctx == nil || c.closed.Load() || ctx.Err() != nil || len(key) > cache.MaxKeyLength {
 		return nil, c.check(ctx, key)
 	}
-	e := c.engine.find(key)
+	e := c.hot.find(key)
+	inHot := e != nil
+	if !inHot {
+		e = c.engine.find(key)
+	}
 	if e != nil && e.kind == want && e.window == 0 && c.observer == nil && (e.absolute == never || c.now() < e.absolute) {
-		c.counters.hit()
+		c.noteHit(e, inHot)
 		return e, nil
 	}
-	return c.readSlowly(ctx, op, key, want, e)
+	return c.readSlowly(ctx, op, key, want, e, inHot)
 }
 
-func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, e *entry) (*entry, error) {
+// noteHit counts a hit, and now and then offers the entry to the hot table or
+// reports it to the engine.
+func (c *Cache) noteHit(e *entry, inHot bool) {
+	switch n := c.counters.hit(); {
+	case !inHot && n%hotOffer == 0:
+		c.hot.offer(e)
+	case inHot && n%hotReport == 0:
+		c.engine.find(e.key)
+	}
+}
+
+func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, e *entry, inHot bool) (*entry, error) {
 	if e == nil {
 		if err := cache.CheckKey(key); err != nil {
 			return nil, err
@@ -117,7 +132,7 @@ func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, e *en
 		c.counters.miss()
 		c.observe(ctx, cache.EventMiss, op, 1)
 	default:
-		c.counters.hit()
+		c.noteHit(e, inHot)
 		c.observe(ctx, cache.EventHit, op, 1)
 	}
 	return e, nil

@@ -31,7 +31,9 @@ type readStripe struct {
 	_      [112]byte // keeps neighbours off this pair of cache lines
 }
 
-func (c *counters) hit()  { c.stripe().hits.Add(1) }
+// hit counts a hit, and returns how many the stripe has.
+func (c *counters) hit() uint64 { return c.stripe().hits.Add(1) }
+
 func (c *counters) miss() { c.stripe().misses.Add(1) }
 
 // stripe picks a stripe by where the goroutine's stack is: one goroutine keeps

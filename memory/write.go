@@ -86,13 +86,16 @@ func (c *Cache) RemoveMany(ctx context.Context, keys []string) error {
 // may stay. See cache.Clearer.
 //
 // Leases are voided first, so that no load from before can fill a key that was
-// already passed; and once more at the end, for loads that began meanwhile.
+// already passed, and fills that have spent theirs are waited for; and once
+// more at the end, for loads that began meanwhile.
 func (c *Cache) Clear(ctx context.Context) error {
 	if err := c.checkContext(ctx); err != nil {
 		return err
 	}
 	c.coordinator.InvalidateAll()
 	c.leases.voidAll()
+	c.fills.Lock()
+	c.fills.Unlock() //lint:ignore SA2001 a barrier: who had spent a lease has stored by now
 	c.engine.clear()
 	c.leases.voidAll()
 	c.coordinator.InvalidateAll()
@@ -220,7 +223,22 @@ func (c *Cache) store(e *entry, lease cache.Lease, now int64) error {
 	if !fill {
 		c.coordinator.Invalidate(e.key)
 	}
-	var err error
+	err := c.put(e, lease, now)
+	if !fill {
+		c.coordinator.Invalidate(e.key)
+	}
+	c.janitor.expect(e.reclaim.Load())
+	c.settle()
+	return err
+}
+
+// put puts e in the table, with a lease only if that stands.
+func (c *Cache) put(e *entry, lease cache.Lease, now int64) (err error) {
+	fill := lease != cache.Lease{}
+	if fill {
+		c.fills.RLock()
+		defer c.fills.RUnlock()
+	}
 	c.engine.compute(e.key, func(old *entry) *entry {
 		if fill && !c.leases.spend(e.key, lease, c.now()) {
 			err = cache.ErrLeaseLost
@@ -234,11 +252,6 @@ func (c *Cache) store(e *entry, lease cache.Lease, now int64) error {
 		}
 		return e
 	})
-	if !fill {
-		c.coordinator.Invalidate(e.key)
-	}
-	c.janitor.expect(e.reclaim.Load())
-	c.settle()
 	return err
 }
 

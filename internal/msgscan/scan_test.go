@@ -60,7 +60,7 @@ func TestScanRefusesBombs(t *testing.T) {
 
 func TestScanAcceptsWhatTheEncoderWrites(t *testing.T) {
 	values := []any{
-		nil, true, 0, -1, -33, 127, 128, 1 << 40, int8(-5), uint64(1) << 63, float32(1), 2.5, "", "x",
+		nil, true, 0, -1, -33, 127, 128, int64(1) << 40, int8(-5), uint64(1) << 63, float32(1), 2.5, "", "x",
 		string(make([]byte, 40)), string(make([]byte, 300)), string(make([]byte, 70_000)),
 		[]byte{}, make([]byte, 300), make([]byte, 70_000), []any{}, make([]int, 20), make([]string, 70_000),
 		map[string]any{"a": []any{nil}}, time.Now(), time.Time{}, time.Unix(1, 0),

@@ -23,7 +23,7 @@ func TestServerAnswersAndIsEmpty(t *testing.T) {
 	if n, err := s.Client().DBSize(t.Context()).Result(); n != 0 || err != nil {
 		t.Fatalf("DBSize of a new server = %d, %v, want 0, nil", n, err)
 	}
-	if s.Client() != s.Client() {
+	if first, second := s.Client(), s.Client(); first != second {
 		t.Error("Client returned two clients")
 	}
 	save, err := s.Client().ConfigGet(t.Context(), "save").Result()

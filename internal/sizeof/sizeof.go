@@ -5,9 +5,23 @@ package sizeof
 import (
 	"math"
 	"reflect"
-	"strings"
-	"time"
+	"sync"
 )
+
+// Sizer estimates the sizes of values. It remembers what it found out about
+// their types, up to a bound, so that a value of a known type takes tens of
+// nanoseconds. The zero value is ready; a Sizer is safe for concurrent use and
+// must not be copied.
+type Sizer struct {
+	plans sync.Map // reflect.Type to *plan
+
+	mu   sync.Mutex
+	kept int // how many plans there are, with those that they lead to
+}
+
+// maxPlans bounds what a Sizer remembers to about a megabyte. One type that
+// leads to more than that is remembered alone.
+const maxPlans = 4096
 
 // Of estimates the memory that v keeps alive, in bytes: what strings, slices,
 // maps, pointers and interfaces in it point to, each pointer once. It follows
@@ -18,7 +32,10 @@ import (
 // Only what cannot change under it is looked at: a struct that contains
 // something of packages sync or sync/atomic counts with its own size only, and
 // so do channels and functions.
-func Of(v any) int64 {
+//
+// It allocates nothing if the type is known, at most 8 pointers are followed
+// and none of them is a map with strings or pointers in it.
+func (s *Sizer) Of(v any) int64 {
 	switch v := v.(type) {
 	case nil:
 		return 0
@@ -28,22 +45,137 @@ func Of(v any) int64 {
 		return 24 + int64(cap(v))
 	}
 	r := reflect.ValueOf(v)
-	size := int64(r.Type().Size())
-	if !flat(r.Type()) {
-		w := walker{seen: make(map[visit]bool)}
-		size = add(size, w.beyond(r, budget))
+	p := s.plan(r.Type())
+	if p.still {
+		return p.size
 	}
-	return size
+	w := walker{sizer: s}
+	return add(p.size, w.beyond(p, r, budget))
+}
+
+// plan returns the plan of t, and makes it if need be.
+func (s *Sizer) plan(t reflect.Type) *plan {
+	if p, ok := s.plans.Load(t); ok {
+		return p.(*plan)
+	}
+	made := plans{}
+	p := made.plan(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, ok := s.plans.Load(t); ok { // another call was faster
+		return p.(*plan)
+	}
+	if s.kept+len(made) > maxPlans {
+		// Start anew: what is in use comes back.
+		s.plans.Clear()
+		s.kept = 0
+	}
+	s.plans.Store(t, p)
+	s.kept += len(made)
+	return p
 }
 
 // budget is how many pointers Of follows. A value with several parts shares it
 // out among them, so that no part uses up what the others need.
 const budget = 1000
 
-// location is shared by all times, and large.
-var location = reflect.TypeFor[*time.Location]()
+// walker follows the pointers of one value.
+type walker struct {
+	sizer *Sizer
+	seen  visits
+}
 
-type walker struct{ seen map[visit]bool }
+// beyond returns the size of what v points to, v itself not included.
+func (w *walker) beyond(p *plan, v reflect.Value, budget int) int64 {
+	if p.still {
+		return 0
+	}
+	switch p.kind {
+	case reflect.String:
+		return int64(v.Len())
+	case reflect.Pointer:
+		if v.IsNil() || !w.first(p, v) {
+			return 0
+		}
+		return add(p.elem.size, w.follow(p.elem, v.Elem(), budget-1))
+	case reflect.Interface:
+		if v.IsNil() {
+			return 0
+		}
+		v = v.Elem()
+		p = w.sizer.plan(v.Type())
+		return add(p.size, w.follow(p, v, budget-1))
+	case reflect.Slice:
+		if v.IsNil() || !w.first(p, v) {
+			return 0
+		}
+		return add(times(v.Cap(), p.elem.size), w.elements(p.elem, v, budget-1))
+	case reflect.Array:
+		return w.elements(p.elem, v, budget)
+	case reflect.Map:
+		if v.IsNil() || !w.first(p, v) {
+			return 0
+		}
+		return w.pairs(p, v, budget-1)
+	case reflect.Struct:
+		return w.fields(p, v, budget)
+	}
+	return 0
+}
+
+func (w *walker) follow(p *plan, v reflect.Value, budget int) int64 {
+	if p.still || budget <= 0 {
+		return 0
+	}
+	return w.beyond(p, v, budget)
+}
+
+// first reports whether this pointer was not followed yet.
+func (w *walker) first(p *plan, v reflect.Value) bool {
+	return w.seen.add(visit{v.Pointer(), p.typ})
+}
+
+func (w *walker) elements(elem *plan, v reflect.Value, budget int) int64 {
+	n := v.Len()
+	if n == 0 || elem.still {
+		return 0
+	}
+	look, each := shares(n, budget)
+	var sum int64
+	for i := range look {
+		sum = add(sum, w.follow(elem, v.Index(i*(n/look)), each))
+	}
+	return extrapolate(sum, look, n)
+}
+
+func (w *walker) pairs(p *plan, v reflect.Value, budget int) int64 {
+	n := v.Len()
+	// A map keeps a control byte per slot, and one slot in eight or more empty.
+	own := times(n, (p.key.size+p.elem.size+1)*8/7)
+	if n == 0 || p.key.still && p.elem.still {
+		return own
+	}
+	look, each := shares(n, budget)
+	var sum int64
+	done := 0
+	for it := v.MapRange(); done < look && it.Next(); done++ {
+		if !p.key.still {
+			sum = add(sum, w.follow(p.key, it.Key(), each))
+		}
+		if !p.elem.still {
+			sum = add(sum, w.follow(p.elem, it.Value(), each))
+		}
+	}
+	return add(own, extrapolate(sum, done, n))
+}
+
+func (w *walker) fields(p *plan, v reflect.Value, budget int) int64 {
+	var sum int64
+	for _, f := range p.parts {
+		sum = add(sum, w.beyond(f.plan, v.Field(f.index), budget/p.pointing))
+	}
+	return sum
+}
 
 // visit tells a pointer to a struct from one to its first field.
 type visit struct {
@@ -51,104 +183,34 @@ type visit struct {
 	typ reflect.Type
 }
 
-// beyond returns the size of what v points to, v itself not included.
-func (w *walker) beyond(v reflect.Value, budget int) int64 {
-	switch v.Kind() {
-	case reflect.String:
-		return int64(v.Len())
-	case reflect.Pointer:
-		if v.IsNil() || v.Type() == location || !w.first(v) {
-			return 0
-		}
-		return add(int64(v.Type().Elem().Size()), w.follow(v.Elem(), budget-1))
-	case reflect.Interface:
-		if v.IsNil() {
-			return 0
-		}
-		return add(int64(v.Elem().Type().Size()), w.follow(v.Elem(), budget-1))
-	case reflect.Slice:
-		if v.IsNil() || !w.first(v) {
-			return 0
-		}
-		return add(times(v.Cap(), int64(v.Type().Elem().Size())), w.elements(v, budget-1))
-	case reflect.Array:
-		return w.elements(v, budget)
-	case reflect.Map:
-		if v.IsNil() || !w.first(v) {
-			return 0
-		}
-		return w.pairs(v, budget-1)
-	case reflect.Struct:
-		return w.fields(v, budget)
-	}
-	return 0
+// visits is a set. The first few are in an array: most values have no more, and
+// hashing takes longer than comparing them.
+type visits struct {
+	few  [8]visit
+	n    int // how many of few are in use
+	more map[visit]struct{}
 }
 
-func (w *walker) follow(v reflect.Value, budget int) int64 {
-	if budget <= 0 {
-		return 0
+// add reports whether at was not in the set yet.
+func (s *visits) add(at visit) bool {
+	for i := range s.n {
+		if s.few[i].ptr == at.ptr && s.few[i].typ == at.typ {
+			return false
+		}
 	}
-	return w.beyond(v, budget)
-}
-
-// first reports whether this pointer was not followed yet.
-func (w *walker) first(v reflect.Value) bool {
-	at := visit{v.Pointer(), v.Type()}
-	if w.seen[at] {
+	if s.n < len(s.few) {
+		s.few[s.n] = at
+		s.n++
+		return true
+	}
+	if _, ok := s.more[at]; ok {
 		return false
 	}
-	w.seen[at] = true
+	if s.more == nil {
+		s.more = make(map[visit]struct{})
+	}
+	s.more[at] = struct{}{}
 	return true
-}
-
-func (w *walker) elements(v reflect.Value, budget int) int64 {
-	n := v.Len()
-	if n == 0 || flat(v.Type().Elem()) {
-		return 0
-	}
-	look, each := shares(n, budget)
-	var sum int64
-	for i := range look {
-		sum = add(sum, w.follow(v.Index(i*(n/look)), each))
-	}
-	return extrapolate(sum, look, n)
-}
-
-func (w *walker) pairs(v reflect.Value, budget int) int64 {
-	key, elem := v.Type().Key(), v.Type().Elem()
-	n := v.Len()
-	// A map keeps a control byte per slot, and one slot in eight or more empty.
-	own := times(n, int64(key.Size()+elem.Size()+1)*8/7)
-	if n == 0 || flat(key) && flat(elem) {
-		return own
-	}
-	look, each := shares(n, budget)
-	var sum int64
-	done := 0
-	for it := v.MapRange(); done < look && it.Next(); done++ {
-		sum = add(sum, add(w.follow(it.Key(), each), w.follow(it.Value(), each)))
-	}
-	return add(own, extrapolate(sum, done, n))
-}
-
-func (w *walker) fields(v reflect.Value, budget int) int64 {
-	t := v.Type()
-	if changing(t) {
-		return 0
-	}
-	pointing := 0
-	for i := range t.NumField() {
-		if !flat(t.Field(i).Type) {
-			pointing++
-		}
-	}
-	var sum int64
-	for i := range t.NumField() {
-		if !flat(t.Field(i).Type) {
-			sum = add(sum, w.beyond(v.Field(i), budget/pointing))
-		}
-	}
-	return sum
 }
 
 // shares returns how many of n elements to look at, and the budget for each.
@@ -180,35 +242,4 @@ func times(n int, size int64) int64 {
 		return math.MaxInt64
 	}
 	return int64(n) * size
-}
-
-// flat reports whether values of t point to nothing that counts.
-func flat(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.String, reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Map:
-		return false
-	case reflect.Array:
-		return flat(t.Elem())
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if !flat(t.Field(i).Type) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// changing reports whether a struct has a part that guards or makes changes.
-func changing(t reflect.Type) bool {
-	for i := range t.NumField() {
-		f := t.Field(i).Type
-		if f.Kind() == reflect.Pointer {
-			f = f.Elem()
-		}
-		if p := f.PkgPath(); p == "sync" || strings.HasPrefix(p, "sync/") {
-			return true
-		}
-	}
-	return false
 }

@@ -25,7 +25,9 @@ func TestOf(t *testing.T) {
 	for i := range long {
 		long[i] = shared
 	}
+	outer := &struct{ first pair }{pair{name: "1234"}}
 	var nilPair *pair
+	var sizer Sizer
 	for _, tc := range []struct {
 		name  string
 		value any
@@ -43,6 +45,7 @@ func TestOf(t *testing.T) {
 		{"pointer", &pair{name: "1234"}, 8 + 24 + 4, 8 + 24 + 4},
 		{"a cycle counts once", ring, 8 + 24 + 4, 8 + 24 + 4},
 		{"one pointer twice counts once", []*pair{ring, ring}, 24 + 16 + 24 + 4, 24 + 16 + 24 + 4},
+		{"a struct is not its first field", []any{outer, &outer.first}, 24 + 32 + 8 + 28 + 8 + 28, 24 + 32 + 8 + 28 + 8 + 28},
 		{"interfaces", []any{"1234", nil, 7}, 24 + 48 + 20 + 8, 24 + 48 + 20 + 8},
 		{"map", map[string]string{"ab": "cd"}, 8 + 32 + 4, 8 + 60},
 		{"map of numbers", map[int]int{1: 2, 3: 4}, 8 + 32, 8 + 60},
@@ -53,7 +56,7 @@ func TestOf(t *testing.T) {
 		{"channels", make(chan int, 100), 8, 8},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := Of(tc.value); got < tc.least || got > tc.most {
+			if got := sizer.Of(tc.value); got < tc.least || got > tc.most {
 				t.Errorf("got %d, want %d to %d", got, tc.least, tc.most)
 			}
 		})
@@ -61,6 +64,7 @@ func TestOf(t *testing.T) {
 }
 
 func TestOfIsBounded(t *testing.T) {
+	var sizer Sizer
 	var list *pair
 	for range 1_000_000 {
 		list = &pair{next: list}
@@ -75,7 +79,7 @@ func TestOfIsBounded(t *testing.T) {
 	}
 	for name, v := range map[string]any{"list": list, "matrix": matrix, "tree": tree} {
 		start := time.Now()
-		if got := Of(v); got <= 0 {
+		if got := sizer.Of(v); got <= 0 {
 			t.Errorf("%s: got %d", name, got)
 		}
 		if took := time.Since(start); took > time.Second {
@@ -89,6 +93,7 @@ func TestOfIsBounded(t *testing.T) {
 func TestOfLeavesGuardedMapsAlone(t *testing.T) {
 	g := &guarded{data: map[string]string{}}
 	stop := make(chan struct{})
+	var sizer Sizer
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := 0; ; i++ {
@@ -103,20 +108,52 @@ func TestOfLeavesGuardedMapsAlone(t *testing.T) {
 		}
 	})
 	for range 10_000 {
-		Of(g)
+		sizer.Of(g)
 	}
 	close(stop)
 	wg.Wait()
 }
 
 func BenchmarkOf(b *testing.B) {
-	v := &struct {
+	type row struct {
+		ID   int
+		Name string
+		Mail string
+		At   time.Time
+	}
+	type tagged struct {
 		Name string
 		Tags []string
 		At   time.Time
-	}{"name", []string{"a", "b", "c"}, time.Now()}
-	b.ReportAllocs()
-	for b.Loop() {
-		Of(v)
+	}
+	rows := make([]*row, 20)
+	for i := range rows {
+		rows[i] = &row{Name: "name"}
+	}
+	for _, bc := range []struct {
+		name  string
+		value any
+	}{
+		{"bytes", make([]byte, 100)},
+		{"flat struct", &struct{ a, b int }{}},
+		{"row", row{Name: "name"}},
+		{"pointer to row", &row{Name: "name"}},
+		{"pointer to struct with slice", &tagged{"name", []string{"a", "b", "c"}, time.Now()}},
+		{"slice of pointers", rows},
+		{"map of any", map[string]any{"id": 1, "name": "name", "tags": []any{"a", "b"}}},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			var sizer Sizer
+			b.ReportAllocs()
+			for b.Loop() {
+				sizer.Of(bc.value)
+			}
+		})
+		b.Run(bc.name+" by reference", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				referenceOf(bc.value)
+			}
+		})
 	}
 }

@@ -36,9 +36,10 @@ type call struct {
 	size  int // bytes to send, about
 
 	// Set by the lane before done.
-	shared bool // a get that is under way in an MGET
-	exact  bool // a get that an MGET found nothing for: to be sent as a GET
-	sent   bool // whether any of it may have reached the server
+	shared bool  // a get that is under way in an MGET
+	exact  bool  // a get that an MGET found nothing for: to be sent as a GET
+	twin   *call // the get of the same key whose answer this one copies
+	sent   bool  // whether any of it may have reached the server
 	reply  reply
 	raw    getCmd // how a get is sent
 }

@@ -22,7 +22,8 @@ type lane struct {
 	cmds   []redis.Cmder
 	first  firstCmd
 	mget   *mgetCmd
-	missed float64 // the recent share of misses among gets
+	asked  map[string]*call // the batch's gets, the first of each key
+	missed float64          // the recent share of misses among gets
 
 	// guarded by node.mu, but run may read them without it
 	batch   []*call
@@ -67,7 +68,7 @@ func (f *firstCmd) Args() []any {
 }
 
 func newLane(n *node, extra bool) *lane {
-	return &lane{node: n, extra: extra, wake: make(chan struct{}, 1), mget: newMGet()}
+	return &lane{node: n, extra: extra, wake: make(chan struct{}, 1), mget: newMGet(), asked: make(map[string]*call)}
 }
 
 func (l *lane) run() {
@@ -125,6 +126,7 @@ func (l *lane) roundTrip() {
 			l.fail(breaker.ErrOpen)
 		}
 	}
+	l.answerTwins()
 	l.node.landed(l)
 	for _, c := range l.batch {
 		c.sent = sent
@@ -145,6 +147,7 @@ func (l *lane) claim() {
 		case !c.take():
 		case !c.get:
 			l.cmds = append(l.cmds, c.cmds...)
+		case l.isTwin(c):
 		case l.node.mget && !c.exact && l.missed < maxMissing:
 			l.mget.add(c)
 		default:
@@ -161,6 +164,38 @@ func (l *lane) claim() {
 		l.mget.reset()
 	}
 	l.cmds = append(l.cmds, l.extras...)
+}
+
+// isTwin reports whether c asks for what another get of the batch asks for
+// already: many callers of one hot key cost the server one command.
+func (l *lane) isTwin(c *call) bool {
+	if len(l.batch) < minMGet {
+		return false
+	}
+	first, ok := l.asked[c.key]
+	if !ok {
+		l.asked[c.key] = c
+		return false
+	}
+	if c.exact && !first.exact {
+		return false
+	}
+	c.twin = first
+	return true
+}
+
+// answerTwins gives every twin a copy of the answer. It comes before the first
+// of their key gets its own, which belongs to its caller then.
+func (l *lane) answerTwins() {
+	clear(l.asked)
+	for _, c := range l.batch {
+		if c.twin == nil {
+			continue
+		}
+		c.reply = c.twin.reply.copy()
+		c.raw.SetErr(c.twin.raw.Err())
+		c.shared, c.twin = c.twin.shared, nil
+	}
 }
 
 // send makes one round trip. It reports whether it may have reached the server.
@@ -196,7 +231,7 @@ func (l *lane) sendForgotten(ctx context.Context) {
 func (l *lane) noteMisses() {
 	gets, misses := 0, 0
 	for _, c := range l.batch {
-		if c.get && !c.exact {
+		if c.get && !c.exact && c.twin == nil {
 			gets++
 			if c.reply.err == redis.Nil { //nolint:errorlint // ours, unwrapped
 				misses++

@@ -45,6 +45,11 @@ func (r *reply) result() ([]byte, error) {
 	return r.value, r.err
 }
 
+// copy returns the reply with a value of its own.
+func (r *reply) copy() reply {
+	return reply{value: bytes.Clone(r.value), err: r.err, over: r.over}
+}
+
 // Write takes in the next bytes.
 func (r *reply) Write(p []byte) (int, error) {
 	if n := r.feed(p); n < len(p) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -163,4 +164,55 @@ func TestGetSeesEveryWriteThatReturned(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A herd on one key must not cost the server a command per caller, and each
+// caller's slice must be its own.
+func TestGetsOfOneKeyShareOneCommand(t *testing.T) {
+	server := redistest.Server(t)
+	client := server.Client()
+	tr := open(t, client, patient)
+	if err := set(tr, "hot", "value"); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.LPush(t.Context(), "list", "x").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ConfigResetStat(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	const callers = 2000
+	var wg sync.WaitGroup
+	release := make(chan struct{})
+	for range callers {
+		wg.Go(func() {
+			<-release
+			value, err := tr.Get(context.Background(), "hot")
+			if string(value) != "value" || err != nil {
+				t.Errorf("got %q, %v", value, err)
+			}
+			clear(value) // nobody else may see this
+			if _, err := tr.Get(context.Background(), "absent"); !errors.Is(err, redis.Nil) {
+				t.Errorf("absent: got %v, want redis.Nil", err)
+			}
+			var reply redis.Error
+			if _, err := tr.Get(context.Background(), "list"); !errors.As(err, &reply) || errors.Is(err, redis.Nil) {
+				t.Errorf("list: got %v, want the server's error", err)
+			}
+		})
+	}
+	close(release)
+	wg.Wait()
+	stats, err := client.Info(t.Context(), "stats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hits, misses int
+	for line := range strings.Lines(stats) {
+		_, _ = fmt.Sscanf(line, "keyspace_hits:%d", &hits)
+		_, _ = fmt.Sscanf(line, "keyspace_misses:%d", &misses)
+	}
+	if n := hits + misses; n > 3*callers/4 {
+		t.Errorf("%d calls cost the server %d look-ups", 3*callers, n)
+	}
 }

@@ -1,6 +1,7 @@
 package l2
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -49,7 +50,6 @@ func BenchmarkRedis(b *testing.B) {
 // parallel shares b.N calls between l.Goroutines.
 func parallel(b *testing.B, c *Client, keys []string, l Load) {
 	b.ReportAllocs()
-	ctx := b.Context()
 	value := Payload(l.Size)
 	var all sync.WaitGroup
 	b.ResetTimer()
@@ -59,6 +59,8 @@ func parallel(b *testing.B, c *Client, keys []string, l Load) {
 			n++
 		}
 		all.Go(func() {
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
 			for i := range n {
 				key := keys[(g*31+i)%len(keys)]
 				if l.Op == Set {

@@ -34,29 +34,32 @@ type Outcome struct {
 // Measure runs l for the given time, after a warm-up of a tenth of it.
 func Measure(ctx context.Context, c *Client, keys []string, l Load, duration time.Duration) *Outcome {
 	value := Payload(l.Size)
-	call := func(key string) bool { return c.Set(ctx, key, value) == nil }
+	call := func(ctx context.Context, key string) bool { return c.Set(ctx, key, value) == nil }
 	if l.Op == Get {
-		call = func(key string) bool {
+		call = func(ctx context.Context, key string) bool {
 			got, found, err := c.Get(ctx, key)
 			return err == nil && found && len(got) == l.Size
 		}
 	}
-	drive(keys, l.Goroutines, duration/10, call)
-	return drive(keys, l.Goroutines, duration, call)
+	drive(ctx, keys, l.Goroutines, duration/10, call)
+	return drive(ctx, keys, l.Goroutines, duration, call)
 }
 
 // drive calls from so many goroutines for the given time. They share nothing
-// but the client.
-func drive(keys []string, goroutines int, duration time.Duration, call func(key string) bool) *Outcome {
+// but the client: each has a context of its own, as the requests of a service
+// have, or all of them would wait at the lock of one Done channel.
+func drive(ctx context.Context, keys []string, goroutines int, duration time.Duration, call func(ctx context.Context, key string) bool) *Outcome {
 	outcomes := make([]Outcome, goroutines)
 	var all sync.WaitGroup
 	start := time.Now()
 	for g := range outcomes {
 		all.Go(func() {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
 			o := &outcomes[g]
 			next := g * len(keys) / goroutines
 			for before := time.Now(); ; {
-				if !call(keys[next%len(keys)]) {
+				if !call(ctx, keys[next%len(keys)]) {
 					o.Failed++
 				}
 				next += 7919 // a prime: every key, in an order that is not the server's

@@ -1,0 +1,93 @@
+package cache
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// claim asks for the right to fill the key. It reports whether that already
+// decided the flight's outcome, because there is a value by now.
+func (r *run[V]) claim() (decided bool) {
+	t, ctx := r.typed, r.load.ctx
+	for attempt := 0; attempt < claimAttempts; attempt++ {
+		if t.leaser != nil {
+			claim, err := t.follow(ctx, r.key)
+			claim.Err = err
+			r.by.setClaim(r.flight, claim)
+			if err == nil && claim.State == LeaseGranted {
+				r.lease = claim.Lease
+				return false
+			}
+			if err != nil || claim.State != LeaseFound {
+				break
+			}
+		}
+		r.by.setReading(r.flight, true)
+		value, at, err := t.lookup(ctx, r.key)
+		if at == atValue || at == atNegative {
+			r.value, r.cached = value, false
+			if at == atNegative {
+				r.outcome = ErrNotFound
+			}
+			return true
+		}
+		if err == nil && t.leaser == nil {
+			return false
+		}
+		// What was read of the key is forgotten, so its removal does not
+		// concern this flight.
+		r.by.setReading(r.flight, false)
+		if err != nil || at == atUndecodable && t.remove(ctx, r.key) != nil {
+			break
+		}
+	}
+	r.cached = false
+	return false
+}
+
+// follow asks for a lease of key, and while another process's load is in charge
+// of it asks again: that one ends with a value, gives up, or its process dies
+// and its lease runs out. One goroutine per key and process asks, however many
+// callers wait.
+func (t *Typed[V]) follow(ctx context.Context, key string) (LeaseReply, error) {
+	pause := followFirst
+	for {
+		reply, err := t.leaser.Lease(ctx, key, t.leaseTime())
+		if err != nil || reply.State != LeaseBusy || t.peeker == nil {
+			return reply, err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return reply, ctx.Err()
+		}
+		pause = min(2*pause, followMost)
+	}
+}
+
+const (
+	// followFirst and followMost are the pauses between a follower's questions,
+	// before chance makes each up to half shorter or longer.
+	followFirst = 2 * time.Millisecond
+	followMost  = 20 * time.Millisecond
+
+	// leaseTime is how long a lease lasts that is shared with other processes.
+	// Its holder extends it, so it bounds only how long the others wait for a
+	// process that died.
+	sharedLeaseTime = 5 * time.Second
+)
+
+// leaseTime returns how long a lease lasts before it must be extended.
+func (t *Typed[V]) leaseTime() time.Duration {
+	if t.peeker == nil {
+		return t.opts.LoadTimeout // no process can die but this one
+	}
+	return min(sharedLeaseTime, t.opts.LoadTimeout)
+}
+
+// claimAttempts is how often a key may change between the steps of a claim
+// before its load gives up filling it.
+const claimAttempts = 3

@@ -1,0 +1,129 @@
+package stress_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+const (
+	keyCount = 64
+	hotKeys  = 4  // which get half of all calls
+	opsKept  = 64 // of each key, for reports
+)
+
+// board is the memory that all processes of a run share. Everything in it is
+// atomic, so that a process may be killed at any point.
+type board struct {
+	counts   [kinds]atomic.Int64
+	reported atomic.Int64
+	rows     [keyCount]row
+}
+
+// row is one key's row in the source, and what is known of its entry.
+type row struct {
+	version atomic.Int64 // in the source
+	floor   atomic.Int64 // the oldest version that a read which starts now may get
+	seq     atomic.Int64 // operations so far
+	ops     [opsKept]op  // the last of them; seq counts from 1
+}
+
+// count is something that a run counts. A process that is killed takes along
+// what its cache counted in its last few milliseconds.
+type count int
+
+const (
+	reads        count = iota // that brought a value
+	stale                     // of these, a value older than the floor or of another key
+	left                      // ended with their caller's context
+	loads                     // of the source
+	joined                    // callers that waited for another's load
+	fillsRefused              // load results not stored
+	joinsRefused              // loads not joined, because of a write in another process
+	writes                    // begun
+	removed                   // of these, with a Remove that returned nil
+	unknown                   // with one that returned an error
+	kinds
+)
+
+// counts are the counts at some moment.
+type counts [kinds]int64
+
+// openBoard maps the board in the file at path, which it makes if need be.
+func openBoard(path string) (b *board, unmap func() error, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close() // the mapping stays
+	size := int(unsafe.Sizeof(board{}))
+	if err := f.Truncate(int64(size)); err != nil {
+		return nil, nil, err
+	}
+	memory, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, nil, err
+	}
+	return (*board)(unsafe.Pointer(unsafe.SliceData(memory))), func() error { return syscall.Munmap(memory) }, nil
+}
+
+func (b *board) add(c count, n int64) { b.counts[c].Add(n) }
+
+func (b *board) counted() (c counts) {
+	for i := range b.counts {
+		c[i] = b.counts[i].Load()
+	}
+	return c
+}
+
+// raise makes version the key's floor, unless it is higher already.
+func (r *row) raise(version int64) {
+	for {
+		floor := r.floor.Load()
+		if floor >= version || r.floor.CompareAndSwap(floor, version) {
+			return
+		}
+	}
+}
+
+// op is something that happened to a key. An operation is noted just after it
+// happened, so two at the same moment may stand in either order.
+type op struct{ seq, kind, version, process atomic.Int64 }
+
+type opKind int64
+
+const (
+	opWrote   opKind = iota // the source
+	opRemoved               // Remove returned nil, the floor is raised next
+	opUnknown               // Remove returned an error
+	opLoaded                // read from the source, not returned yet
+	opStale                 // a read brought it
+)
+
+func (k opKind) String() string {
+	return [...]string{"wrote", "removed what is older than", "does not know whether it removed what is older than", "loads", "got the stale"}[k]
+}
+
+func (r *row) note(process int64, kind opKind, version int64) {
+	seq := r.seq.Add(1)
+	o := &r.ops[seq%opsKept]
+	o.kind.Store(int64(kind))
+	o.version.Store(version)
+	o.process.Store(process)
+	o.seq.Store(seq)
+}
+
+// history tells the last operations, the latest last.
+func (r *row) history() string {
+	var text strings.Builder
+	last := r.seq.Load()
+	for seq := max(1, last-opsKept+1); seq <= last; seq++ {
+		if o := &r.ops[seq%opsKept]; o.seq.Load() == seq {
+			fmt.Fprintf(&text, "\n  %d: process %d %v version %d", seq, o.process.Load(), opKind(o.kind.Load()), o.version.Load())
+		}
+	}
+	return text.String()
+}
