@@ -31,8 +31,14 @@ func TestForcedLocksAreBounded(t *testing.T) {
 			locked++
 		}
 	}
-	if locked != leaseShards*leasesInShard || l.held() != leaseShards*leasesInShard {
-		t.Errorf("%d locks, %d records, want %d", locked, l.held(), leaseShards*leasesInShard)
+	if locked != leaseShards*locksInShard || l.held() != leaseShards*leasesInShard {
+		t.Errorf("%d locks, %d records, want %d, %d", locked, l.held(), leaseShards*locksInShard, leaseShards*leasesInShard)
+	}
+	for i := range 2 * leaseShards * leasesInShard {
+		l.grant("new "+strconv.Itoa(i), 100, 200)
+	}
+	if l.held() != leaseShards*leasesInShard {
+		t.Errorf("%d records, want %d: new leases take the place of old ones only", l.held(), leaseShards*leasesInShard)
 	}
 	if reply := l.grant("another", 150, 200); reply.State != cache.LeaseRefused {
 		t.Errorf("got %+v, want a refusal", reply)
@@ -48,7 +54,7 @@ func TestTooManyForcedLocksAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close(t.Context())
-	for i := range leaseShards * leasesInShard * 2 {
+	for i := range leaseShards * leasesInShard {
 		c.leases.lock(strconv.Itoa(i), cache.LockHandle{1}, 0, never)
 	}
 	_, _, err = c.GetAndLock(t.Context(), "one more", time.Hour, cache.LockOptions{Force: true})
