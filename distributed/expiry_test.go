@@ -115,9 +115,8 @@ func testStampedDeadline(t *testing.T, s server) {
 		t.Errorf("got %+v, %v from the server's now", h, left)
 	}
 	for name, opts := range map[string]cache.EntryOptions{
-		"sliding":  {SlidingExpiration: time.Hour},
-		"TTL":      {TTL: time.Hour},
-		"no slide": {SlidingExpiration: time.Hour, TTL: time.Hour},
+		"sliding": {SlidingExpiration: time.Hour},
+		"TTL":     {TTL: time.Hour},
 	} {
 		must(t, s.Set(t.Context(), name, []byte("v"), opts))
 		h, _, err := envelope.Decode([]byte(s.stored(t, name)), envelope.Digest(s.prefix+name))

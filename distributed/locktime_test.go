@@ -63,6 +63,8 @@ func TestLocksToTheMillisecond(t *testing.T) {
 			{5 * s, "reset 2s", "v"}, {ms(7 * s), "", "v"}, {7 * s, "", "absent"}}},
 		"reset what never expires": {forever, []step{
 			{5 * s, "reset 2s", "v"}, {ms(7 * s), "", "v"}, {7 * s, "", "absent"}}},
+		"reset beyond a window that was the bound": {cache.EntryOptions{SlidingExpiration: 10 * s, TTL: 10 * s}, []step{
+			{0, "reset 30s", "v"}, {9 * s, "read", "v"}, {ms(19 * s), "", "v"}, {19 * s, "", "absent"}}},
 		"sliding, not read": {cache.EntryOptions{SlidingExpiration: 10 * s}, []step{
 			{0, "lock 14s", "v!"}, {12 * s, "unlock 0s", "absent"}}},
 		"sliding, read while locked": {cache.EntryOptions{SlidingExpiration: 10 * s}, []step{

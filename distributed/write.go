@@ -90,9 +90,6 @@ func (c *Cache) prepare(key string, value []byte, opts cache.EntryOptions) (prep
 	if err != nil {
 		return prepared{}, err
 	}
-	if life.TTL > 0 && life.Sliding >= life.TTL {
-		life.Sliding = 0 // the bound comes first whatever happens
-	}
 	p := prepared{name: c.name(key), version: newVersion(), life: life, lease: opts.Lease}
 	h := envelope.Header{Kind: envelope.Value, ID: p.version, Window: life.Sliding}
 	p.entry = make([]byte, 0, envelope.HeaderSize+len(value))

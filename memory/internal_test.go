@@ -83,6 +83,15 @@ func (l *leases) held() (n int64) {
 		if int64(len(s.leases)) != s.held.Load() {
 			panic("the count of leases is off")
 		}
+		locks := 0
+		for _, r := range s.leases {
+			if r.locks {
+				locks++
+			}
+		}
+		if locks != s.locks {
+			panic("the count of locks is off")
+		}
 		n += s.held.Load()
 		s.mu.Unlock()
 	}

@@ -17,8 +17,8 @@ import (
 // atomic step with the write.
 //
 // It is bounded: a lease that ran out is swept, and a shard that is full of
-// live ones refuses more, which costs its callers their fills only. A forced
-// lock takes the place of another key's lease if it must.
+// live ones refuses more, which costs its callers their fills only. Forced locks
+// take up to half of a shard, and the place of another key's lease if they must.
 type leases struct {
 	seed   maphash.Seed
 	shards [leaseShards]leaseShard
@@ -27,6 +27,7 @@ type leases struct {
 const (
 	leaseShards   = 64
 	leasesInShard = 4096
+	locksInShard  = leasesInShard / 2
 )
 
 type leaseShard struct {
@@ -34,6 +35,7 @@ type leaseShard struct {
 
 	mu     sync.Mutex
 	leases map[string]leaseRecord
+	locks  int   // how many of them are forced locks
 	first  int64 // no lease runs out before
 
 	_ [64]byte // keeps neighbours off this cache line
@@ -122,11 +124,15 @@ func (l *leases) lock(key string, handle cache.LockHandle, now, deadline int64) 
 	s := l.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.leases) >= leasesInShard {
+	if len(s.leases) >= leasesInShard || s.locks >= locksInShard {
 		s.sweepLocked(now)
 	}
-	if _, replaces := s.leases[key]; !replaces && len(s.leases) >= leasesInShard && !s.dropLeaseLocked() {
+	if s.locks >= locksInShard {
 		return false
+	}
+	s.deleteLocked(key)
+	if len(s.leases) >= leasesInShard {
+		s.dropLeaseLocked()
 	}
 	s.putLocked(key, leaseRecord{cache.Lease(handle), deadline, true})
 	return true
@@ -163,7 +169,7 @@ func (l *leases) voidAll() {
 		s := &l.shards[i]
 		s.mu.Lock()
 		clear(s.leases)
-		s.first = never
+		s.locks, s.first = 0, never
 		s.held.Store(0)
 		s.mu.Unlock()
 	}
@@ -197,23 +203,30 @@ func (l *leases) next() int64 {
 }
 
 func (s *leaseShard) putLocked(key string, r leaseRecord) {
+	s.deleteLocked(key)
 	s.leases[key] = r
+	if r.locks {
+		s.locks++
+	}
 	s.first = min(s.first, r.deadline)
 	s.held.Store(int64(len(s.leases)))
 }
 
-// dropLeaseLocked takes any lease away, and reports whether there was one.
-func (s *leaseShard) dropLeaseLocked() bool {
+// dropLeaseLocked takes any lease away. The shard is full, and half of it at
+// least are leases: it is soon found.
+func (s *leaseShard) dropLeaseLocked() {
 	for key, r := range s.leases {
 		if !r.locks {
 			s.deleteLocked(key)
-			return true
+			return
 		}
 	}
-	return false
 }
 
 func (s *leaseShard) deleteLocked(key string) {
+	if r, ok := s.leases[key]; ok && r.locks {
+		s.locks--
+	}
 	delete(s.leases, key)
 	s.held.Store(int64(len(s.leases)))
 }
@@ -225,7 +238,7 @@ func (s *leaseShard) sweepLocked(now int64) {
 	s.first = never
 	for key, r := range s.leases {
 		if now >= r.deadline {
-			delete(s.leases, key)
+			s.deleteLocked(key)
 		} else {
 			s.first = min(s.first, r.deadline)
 		}

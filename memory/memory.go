@@ -20,9 +20,8 @@
 // A lock does not pin its entry. A locked entry is evicted like any other to
 // make room, and its lock goes with it: PutAndUnlock is then cache.ErrNoEntry.
 // An entry that must not be lost so is stored with cache.PriorityPinned. A
-// forced lock on an absent key is not evicted; there can be a quarter of a
-// million of them, in even spread over the keys, and then no more:
-// cache.ErrUnavailable.
+// forced lock on an absent key is not evicted; of these there can be about a
+// hundred thousand, and one more is cache.ErrUnavailable.
 package memory
 
 import (

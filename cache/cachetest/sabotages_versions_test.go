@@ -113,7 +113,7 @@ func versionSabotages() []sabotage {
 	}
 }
 
-// changes makes CompareAndSet do something else.
+// compares makes CompareAndSet do something else.
 func compares(f func(m *Model, ctx context.Context, key string, value []byte, have cache.Version, o cache.EntryOptions) (cache.Version, error)) func(*Model, *broken) {
 	return func(m *Model, b *broken) {
 		b.compareAndSet = func(ctx context.Context, key string, value []byte, have cache.Version, o cache.EntryOptions) (cache.Version, error) {

@@ -1,0 +1,84 @@
+package memory
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/larder-go/larder/cache"
+)
+
+// Versions and locks must not make entries heavier: 128 bytes is a size class,
+// and the next one is an eighth more.
+func TestEntriesStayLight(t *testing.T) {
+	if size := unsafe.Sizeof(entry{}); size > 128 && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("an entry takes %d bytes, want 128 at most", size)
+	}
+}
+
+// Forced locks push leases out, which cost fills only, but never each other.
+func TestForcedLocksAreBounded(t *testing.T) {
+	l := newLeases()
+	for i := range 2 * leaseShards * leasesInShard {
+		l.grant(strconv.Itoa(i), 0, 100)
+	}
+	handle, locked := cache.LockHandle{1}, 0
+	for i := range 2 * leaseShards * leasesInShard {
+		if l.lock("lock "+strconv.Itoa(i), handle, 0, 200) {
+			locked++
+		}
+	}
+	if locked != leaseShards*locksInShard || l.held() != leaseShards*leasesInShard {
+		t.Errorf("%d locks, %d records, want %d, %d", locked, l.held(), leaseShards*locksInShard, leaseShards*leasesInShard)
+	}
+	for i := range 2 * leaseShards * leasesInShard {
+		l.grant("new "+strconv.Itoa(i), 100, 200)
+	}
+	if l.held() != leaseShards*leasesInShard {
+		t.Errorf("%d records, want %d: new leases take the place of old ones only", l.held(), leaseShards*leasesInShard)
+	}
+	if reply := l.grant("another", 150, 200); reply.State != cache.LeaseRefused {
+		t.Errorf("got %+v, want a refusal", reply)
+	}
+	if !l.lock("another", handle, 200, 300) {
+		t.Error("no room after all locks have ended")
+	}
+}
+
+func TestTooManyForcedLocksAreRefused(t *testing.T) {
+	c, err := New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	for i := range leaseShards * leasesInShard {
+		c.leases.lock(strconv.Itoa(i), cache.LockHandle{1}, 0, never)
+	}
+	_, _, err = c.GetAndLock(t.Context(), "one more", time.Hour, cache.LockOptions{Force: true})
+	if !errors.Is(err, cache.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+}
+
+// A holder that crashed leaves nothing behind.
+func TestAbandonedForcedLocksAreSwept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(t.Context())
+		time.Sleep(time.Hour) // the janitor rests
+		if _, _, err := c.GetAndLock(t.Context(), "k", 10*time.Second, cache.LockOptions{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if held := c.leases.held(); held != 0 {
+			t.Errorf("%d held, want none", held)
+		}
+	})
+}
