@@ -2,15 +2,12 @@ package transport
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -315,69 +312,5 @@ func TestCancelRacesWithReply(t *testing.T) {
 	wg.Wait()
 	if tr.State() != breaker.Closed || tr.Errors() != 0 {
 		t.Errorf("breaker %v, %d errors", tr.State(), tr.Errors())
-	}
-}
-
-// Over TLS a line can be cut, too, and go-redis is not shown the socket.
-func TestLineOverTLS(t *testing.T) {
-	web := httptest.NewTLSServer(nil) // for its certificate
-	config := web.TLS.Clone()
-	web.Close()
-	config.NextProtos = nil
-	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: func(args []string) string {
-			if args[1] == "never" {
-				return ""
-			}
-			return echo(args)
-		}}
-		client := s.clientThat(func(context.Context, string, string) (net.Conn, error) {
-			here, there := net.Pipe()
-			go s.serve(tls.Server(there, config))
-			return tls.Client(here, &tls.Config{InsecureSkipVerify: true}), nil
-		})
-		defer client.Close()
-		tr := open(t, client, Options{})
-		for range 3 {
-			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Millisecond)
-			if v, err := tr.Get(ctx, "k"); err != nil || string(v) != "k" {
-				t.Errorf("got %q, %v", v, err)
-			}
-			_, err := tr.Get(ctx, "never")
-			checkLeft(t, err, context.DeadlineExceeded, false)
-			cancel()
-			time.Sleep(caution)
-		}
-		noLanes(t, tr)
-		conn, err := client.Options().Dialer(context.Background(), "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l := &line{dial: func(context.Context, string, string) (net.Conn, error) { return conn, nil }, conns: make(map[*lineConn]struct{})}
-		wrapped, _ := l.connect(context.Background(), "", "")
-		if _, ok := wrapped.(syscall.Conn); ok {
-			t.Error("a TLS connection is shown as a socket")
-		}
-		_ = conn.(*tls.Conn).NetConn().Close()
-	})
-}
-
-func TestLineConnLetsGoRedisLookAtSockets(t *testing.T) {
-	client := redistest.Server(t).Client()
-	l := newLine(client, nil)
-	defer l.client.Close()
-	o := l.client.Options()
-	conn, err := o.Dialer(context.Background(), o.Network, o.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := conn.(interface{ NetConn() net.Conn }); !ok {
-		t.Error("a connection does not tell its inner one")
-	}
-	if _, ok := conn.(rawLineConn); !ok {
-		t.Errorf("a socket is wrapped as %T", conn)
-	}
-	if err := conn.Close(); err != nil || len(l.conns) != 0 {
-		t.Errorf("Close: %v, %d connections kept", err, len(l.conns))
 	}
 }
