@@ -40,6 +40,29 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
+// BenchmarkGetCancellable is BenchmarkGet for callers that may leave.
+func BenchmarkGetCancellable(b *testing.B) {
+	client := filled(b)
+	tr, err := New(client, Options{Budget: time.Second})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = tr.Close(context.Background()) })
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for _, goroutines := range []int{1, 8, 64} {
+		b.Run(fmt.Sprint("goredis/", goroutines), func(b *testing.B) {
+			inParallel(b, goroutines, func(key string) error { return client.Get(ctx, key).Err() })
+		})
+		b.Run(fmt.Sprint("larder/", goroutines), func(b *testing.B) {
+			inParallel(b, goroutines, func(key string) error {
+				_, err := tr.Get(ctx, key)
+				return err
+			})
+		})
+	}
+}
+
 // BenchmarkSet compares a SET through Do with plain go-redis.
 func BenchmarkSet(b *testing.B) {
 	client := filled(b)

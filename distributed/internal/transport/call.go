@@ -15,8 +15,8 @@ const (
 	stateQueued    uint32 = iota
 	stateTaken            // by a lane, which has sent it or will
 	stateThrough          // the lane is done with it
-	stateGone             // the caller left before a lane took it
-	stateGoneTaken        // the caller left afterwards
+	stateGone             // the caller left before it was sent
+	stateGoneTaken        // the caller left when it was sent or may have been
 	stateLate             // its time was up before a lane took it
 	stateLateTaken        // its time was up afterwards
 )
@@ -91,6 +91,16 @@ func (c *call) finish() {
 func (c *call) expire() {
 	if c.end(stateLate, stateLateTaken) {
 		c.done <- struct{}{}
+	}
+}
+
+// giveUp notes that a call that is through has no answer, because its caller
+// left meanwhile.
+func (c *call) giveUp() {
+	if c.sent {
+		c.state.CompareAndSwap(stateThrough, stateGoneTaken)
+	} else {
+		c.state.CompareAndSwap(stateThrough, stateGone)
 	}
 }
 

@@ -40,7 +40,7 @@ type finding struct {
 }
 
 func newClusterRouter(t *Transport, client *redis.ClusterClient) *clusterRouter {
-	return &clusterRouter{t: t, client: client, nodes: nodeSet{t: t}, seeds: newNode(client, &t.opts)}
+	return &clusterRouter{t: t, client: client, nodes: nodeSet{t: t, create: client.Options().NewClient}, seeds: newNode(client, nil, &t.opts)}
 }
 
 func (r *clusterRouter) node(ctx context.Context, key string) (*node, error) {

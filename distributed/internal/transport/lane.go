@@ -13,9 +13,10 @@ import (
 // lane is a goroutine of a node with at most one round trip under way.
 type lane struct {
 	// immutable
-	node  *node
-	extra bool
-	wake  chan struct{}
+	node   *node
+	client pipeliner
+	extra  bool
+	wake   chan struct{}
 
 	// confined to run
 	extras []redis.Cmder // of Background
@@ -24,6 +25,7 @@ type lane struct {
 	mget   *mgetCmd
 	asked  map[string]*call // the batch's gets, the first of each key
 	missed float64          // the recent share of misses among gets
+	gaveUp bool             // whether the round trip failed as the line was cut
 
 	// guarded by node.mu, but run may read them without it
 	batch   []*call
@@ -68,7 +70,7 @@ func (f *firstCmd) Args() []any {
 }
 
 func newLane(n *node, extra bool) *lane {
-	return &lane{node: n, extra: extra, wake: make(chan struct{}, 1), mget: newMGet(), asked: make(map[string]*call)}
+	return &lane{node: n, client: n.client, extra: extra, wake: make(chan struct{}, 1), mget: newMGet(), asked: make(map[string]*call)}
 }
 
 func (l *lane) run() {
@@ -204,9 +206,9 @@ func (l *lane) send(ctx context.Context, cmds []redis.Cmder) (sent bool) {
 	l.first = firstCmd{Cmder: head}
 	cmds[0] = &l.first
 	if len(cmds) == 1 {
-		_ = l.node.client.Process(ctx, &l.first)
+		_ = l.client.Process(ctx, &l.first)
 	} else {
-		pipe := l.node.client.Pipeline()
+		pipe := l.client.Pipeline()
 		_ = pipe.BatchProcess(ctx, cmds...)
 		_, _ = pipe.Exec(ctx)
 	}
@@ -252,7 +254,7 @@ func (l *lane) fail(err error) {
 }
 
 // judge tells the breaker how the round trip went: as badly as its worst
-// command.
+// command. It says nothing of one that failed because its caller left.
 func (l *lane) judge() {
 	worst := none
 	for _, cmd := range l.cmds {
@@ -279,6 +281,8 @@ func (l *lane) judge() {
 	switch {
 	case worst == none || worst == refused:
 		l.node.guard.Succeed()
+	case worst >= unsent && l == l.node.single && l.node.line.cut.Load():
+		l.gaveUp = true
 	case worst == timedOut:
 		l.node.guard.TimedOut(l.mark)
 	default:

@@ -33,7 +33,7 @@ func (t *Transport) DoMany(ctx context.Context, keys []string, cmds []redis.Cmde
 	}
 	for len(order) > 0 {
 		for _, s := range order {
-			s.queue(t)
+			s.queue(ctx, t, len(order) == 1)
 		}
 		left := order[:0]
 		for _, s := range order {
@@ -53,18 +53,20 @@ type share struct {
 	cmds []redis.Cmder // not yet sent
 	at   []int         // their places in the whole
 
-	call  *call // under way
-	start time.Time
+	call   *call // under way
+	direct bool  // or rather over already
+	start  time.Time
 }
 
-// queue sends the next chunk on its way.
-func (s *share) queue(t *Transport) {
+// queue sends the next chunk on its way: directly only if it is alone, or the
+// nodes would be asked one after the other.
+func (s *share) queue(ctx context.Context, t *Transport, alone bool) {
 	s.call, s.start = t.calls.Get().(*call), time.Now()
 	s.call.start, s.call.cmds = s.start, chunk(s.cmds)
 	for _, cmd := range s.call.cmds {
 		s.call.size += sizeOf(cmd)
 	}
-	if !s.node.enqueue(s.call) {
+	if s.direct = alone && s.node.direct(ctx, s.call); !s.direct && !s.node.enqueue(s.call) {
 		s.call = nil
 	}
 }
@@ -91,7 +93,11 @@ func (s *share) settle(ctx context.Context, t *Transport, kind Kind, errs []erro
 	cmds := s.call.cmds
 	at := s.at[:len(cmds)]
 	s.cmds, s.at = s.cmds[len(cmds):], s.at[len(cmds):]
-	through, err := await(ctx, s.call, kind)
+	wait := await
+	if s.direct {
+		wait = landed
+	}
+	through, err := wait(ctx, s.call, kind)
 	if !through {
 		for _, i := range at {
 			errs[i] = t.report(ctx, "batch", s.start, err)

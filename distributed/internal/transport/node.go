@@ -64,6 +64,7 @@ type node struct {
 	guard  *breaker.Breaker
 	onGone func() // the client was closed
 	mget   bool   // whether one command may name many keys
+	line   *line  // single's client; nil if there is no direct way
 	lanes  sync.WaitGroup
 
 	mu         sync.Mutex
@@ -76,6 +77,7 @@ type node struct {
 	watch      *time.Timer
 	single     *lane       // for direct
 	own        atomic.Bool // whether single is in use; set under mu
+	cautious   time.Time   // until when direct is only for callers that cannot leave
 	swept      bool        // whether the sweep will look at the calls again
 	sweep      *time.Timer
 	closed     bool
@@ -83,9 +85,15 @@ type node struct {
 
 var errNodeGone = errors.New("node is gone")
 
-func newNode(client pipeliner, opts *Options) *node {
+// newNode returns the node that client leads to. create makes clients like it,
+// nil meaning redis.NewClient.
+func newNode(client pipeliner, create func(*redis.Options) *redis.Client, opts *Options) *node {
 	n := &node{client: client, budget: opts.Budget}
 	n.single = newLane(n, false)
+	if c, ok := client.(*redis.Client); ok {
+		n.line = newLine(c, create)
+		n.single.client = n.line.client
+	}
 	n.guard = breaker.New(opts.Breaker, n.probe, opts.OnBreaker)
 	n.watch = time.AfterFunc(time.Hour, n.look)
 	n.watch.Stop()
@@ -109,29 +117,6 @@ func (n *node) enqueue(c *call) bool {
 	}
 	n.queue = append(n.queue, c)
 	n.wakeLocked()
-	return true
-}
-
-// direct makes the round trip of c alone, on the caller's own goroutine, if
-// nothing else is under way: a caller that has nobody to share with shall not
-// pay for being handed over. It reports whether it did. The caller cannot
-// leave, so it is not for one whose context may end.
-func (n *node) direct(c *call) bool {
-	n.mu.Lock()
-	if n.closed || len(n.queue) > 0 || len(n.background) > 0 || len(n.idle) < len(n.running) || n.own.Load() {
-		n.mu.Unlock()
-		return false
-	}
-	n.own.Store(true)
-	l := n.single
-	l.batch = append(l.batch[:0], c)
-	l.departLocked(c.start)
-	n.sweepLocked()
-	n.lanes.Add(1)
-	n.mu.Unlock()
-	l.roundTrip()
-	n.own.Store(false)
-	n.lanes.Done()
 	return true
 }
 
@@ -319,7 +304,11 @@ func (n *node) close() {
 	}
 }
 
+// wait waits until the lanes have ended, and closes what the node owns.
 func (n *node) wait(ctx context.Context) error {
+	if n.line != nil {
+		defer n.line.client.Close()
+	}
 	done := make(chan struct{})
 	go func() {
 		n.lanes.Wait()

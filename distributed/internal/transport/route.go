@@ -32,9 +32,9 @@ func newRouter(t *Transport, client redis.UniversalClient) router {
 	case *redis.ClusterClient:
 		return newClusterRouter(t, c)
 	case *redis.Ring:
-		return &ringRouter{client: c, nodes: nodeSet{t: t}}
+		return &ringRouter{client: c, nodes: nodeSet{t: t, create: c.Options().NewClient}}
 	}
-	n := newNode(client, &t.opts)
+	n := newNode(client, nil, &t.opts)
 	n.mget = t.own
 	return &oneNode{n}
 }
@@ -50,7 +50,8 @@ func (r *oneNode) failed(fault)                                {}
 
 // nodeSet keeps a node for each client that a cluster or ring has given out.
 type nodeSet struct {
-	t *Transport
+	t      *Transport
+	create func(*redis.Options) *redis.Client // makes clients like those
 
 	mu      sync.Mutex
 	current atomic.Pointer[map[*redis.Client]*node] // replaced as a whole under mu
@@ -76,7 +77,14 @@ func (s *nodeSet) get(client *redis.Client) (*node, error) {
 	if s.t.isClosed() {
 		return nil, cache.ErrClosed
 	}
-	n := newNode(client, &s.t.opts)
+	if m := s.current.Load(); m != nil {
+		for c := range *m { // the new server may stand in for one that left
+			if isClosed(c) {
+				s.dropLocked(c)
+			}
+		}
+	}
+	n := newNode(client, s.create, &s.t.opts)
 	n.onGone = func() { s.drop(client) }
 	s.replaceLocked(client, n)
 	return n, nil
@@ -102,6 +110,10 @@ func (s *nodeSet) replaceLocked(client *redis.Client, n *node) {
 func (s *nodeSet) drop(client *redis.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.dropLocked(client)
+}
+
+func (s *nodeSet) dropLocked(client *redis.Client) {
 	n := s.find(client)
 	if n == nil || !s.t.spawn(func() { _ = n.wait(context.Background()) }) {
 		return

@@ -31,9 +31,13 @@ func (t *Transport) admit(ctx context.Context, key string) (*node, error) {
 	return n, err
 }
 
-// run queues c and waits until it is through. See await.
+// run makes the round trip of c, alone or with others, and waits until it is
+// through. See verdict.
 func (t *Transport) run(ctx context.Context, n *node, c *call, kind Kind) (through bool, err error) {
-	if (ctx.Done() != nil || !t.own || !n.direct(c)) && !n.enqueue(c) {
+	if n.direct(ctx, c) {
+		return landed(ctx, c, kind)
+	}
+	if !n.enqueue(c) {
 		return false, t.refusal()
 	}
 	return await(ctx, c, kind)
@@ -47,21 +51,35 @@ func (t *Transport) refusal() error {
 	return unavailable(errNodeGone)
 }
 
-// await waits until c is through, its context ends or its time is up. If it is
-// not through the error says what that means for its commands, and c must not
-// be used again.
+// await waits until c is through, its context ends or its time is up. See
+// verdict.
 func await(ctx context.Context, c *call, kind Kind) (through bool, err error) {
-	cause := errBudget
 	select {
 	case <-c.done:
 	case <-ctx.Done():
-		if c.end(stateGone, stateGoneTaken) {
-			cause = ctx.Err()
-		} else {
+		if !c.end(stateGone, stateGoneTaken) {
 			<-c.done
 		}
 	}
-	switch state := c.state.Load(); {
+	return verdict(ctx, c, kind)
+}
+
+// landed is await for a call that was made directly.
+func landed(ctx context.Context, c *call, kind Kind) (through bool, err error) {
+	if through, err = verdict(ctx, c, kind); through {
+		<-c.done
+	}
+	return through, err
+}
+
+// verdict reports whether c, which is in a last state, is through. If not, the
+// error says what that means for its commands, and c must not be used again.
+func verdict(ctx context.Context, c *call, kind Kind) (through bool, err error) {
+	state, cause := c.state.Load(), errBudget
+	if state == stateGone || state == stateGoneTaken {
+		cause = ctx.Err()
+	}
+	switch {
 	case state == stateThrough:
 		return true, nil
 	case kind == Write && (state == stateGoneTaken || state == stateLateTaken):

@@ -1,0 +1,182 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// caution is how long callers whose context may end are kept off the direct
+// way after one of them left a round trip: that costs the connection, whereas
+// a lane goes on without the caller.
+const caution = time.Second
+
+// direct makes the round trip of c alone, on the caller's own goroutine, if
+// nothing else is under way: a caller that has nobody to share with shall not
+// pay for being handed over. It reports whether it did; c is in a last state
+// then.
+func (n *node) direct(ctx context.Context, c *call) bool {
+	if n.line == nil {
+		return false
+	}
+	mayLeave := ctx.Done() != nil
+	n.mu.Lock()
+	if n.closed || len(n.queue) > 0 || len(n.background) > 0 || len(n.idle) < len(n.running) || n.own.Load() ||
+		mayLeave && c.start.Before(n.cautious) {
+		n.mu.Unlock()
+		return false
+	}
+	n.own.Store(true)
+	l := n.single
+	l.batch = append(l.batch[:0], c)
+	l.departLocked(c.start)
+	n.sweepLocked()
+	n.lanes.Add(1)
+	n.mu.Unlock()
+	if mayLeave {
+		n.directUntil(ctx, c)
+	} else {
+		l.roundTrip()
+	}
+	n.own.Store(false)
+	n.lanes.Done()
+	return true
+}
+
+// directUntil is the round trip of a caller that leaves when ctx ends. Then it
+// cuts the line, so that nothing blocks any more.
+func (n *node) directUntil(ctx context.Context, c *call) {
+	stop := context.AfterFunc(ctx, n.hangUp)
+	n.single.roundTrip()
+	if stop() {
+		return
+	}
+	<-n.line.hungUp // or it would cut the next round trip
+	if n.single.gaveUp {
+		c.giveUp()
+	}
+	n.mu.Lock()
+	n.cautious = time.Now().Add(caution)
+	n.mu.Unlock()
+	n.single.gaveUp = false
+	n.line.cut.Store(false)
+}
+
+// hangUp ends the direct round trip that is under way.
+func (n *node) hangUp() {
+	n.line.hangUp()
+	n.mu.Lock()
+	if t := n.single.trip; t != nil && t.Err() == nil {
+		close(t.done) // for who waits for a connection
+	}
+	n.mu.Unlock()
+	n.line.hungUp <- struct{}{}
+}
+
+// line is the direct lane's own client. Unlike that of the other lanes it can
+// be cut: what go-redis waits for on a connection ends at once, as if timed
+// out, and go-redis then throws the connection away. So no reply that comes
+// too late is ever taken for that to a later command.
+type line struct {
+	client *redis.Client
+	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	hungUp chan struct{} // receives once per hangUp of the node
+	cut    atomic.Bool
+
+	mu    sync.Mutex
+	conns map[*lineConn]struct{} // mostly one
+}
+
+// newLine returns a line to where client leads. It does not dial. create is
+// what makes a client, nil meaning redis.NewClient.
+func newLine(client *redis.Client, create func(*redis.Options) *redis.Client) *line {
+	if create == nil {
+		create = redis.NewClient
+	}
+	given := client.Options()
+	l := &line{dial: given.Dialer, hungUp: make(chan struct{}, 1), conns: make(map[*lineConn]struct{})}
+	o := clientOptions(*given)
+	o.ReadTimeout, o.WriteTimeout = given.ReadTimeout, given.WriteTimeout
+	o.Dialer = l.connect
+	l.client = create(o)
+	return l
+}
+
+func (l *line) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	inner, err := l.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	conn := &lineConn{Conn: inner, line: l}
+	l.mu.Lock()
+	l.conns[conn] = struct{}{}
+	l.mu.Unlock()
+	if raw, ok := inner.(syscall.Conn); ok {
+		return rawLineConn{conn, raw}, nil
+	}
+	return conn, nil
+}
+
+// hangUp cuts the line until cut is false again.
+func (l *line) hangUp() {
+	l.cut.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn := range l.conns {
+		_ = conn.Conn.SetDeadline(past)
+	}
+}
+
+var past = time.Unix(1, 0)
+
+// lineConn is a connection of a line. As long as the line is cut its deadlines
+// are in the past, whatever go-redis sets: that it sets them before each use
+// makes the connection work again afterwards.
+type lineConn struct {
+	net.Conn
+	line *line
+}
+
+// rawLineConn is one that lets go-redis look whether the socket is still well.
+// It must not be one over TLS, where that finds what is none of go-redis's.
+type rawLineConn struct {
+	*lineConn
+	syscall.Conn
+}
+
+// NetConn returns the inner connection, which go-redis looks for sockets in.
+func (c *lineConn) NetConn() net.Conn { return c.Conn }
+
+// SetDeadline sets both deadlines.
+func (c *lineConn) SetDeadline(t time.Time) error { return c.set(c.Conn.SetDeadline, t) }
+
+// SetReadDeadline sets the deadline of reads.
+func (c *lineConn) SetReadDeadline(t time.Time) error { return c.set(c.Conn.SetReadDeadline, t) }
+
+// SetWriteDeadline sets the deadline of writes.
+func (c *lineConn) SetWriteDeadline(t time.Time) error { return c.set(c.Conn.SetWriteDeadline, t) }
+
+// set sets a deadline. It looks at the line afterwards: a hangUp that comes
+// later than that sets its own.
+func (c *lineConn) set(deadline func(time.Time) error, t time.Time) error {
+	if err := deadline(t); err != nil {
+		return err
+	}
+	if c.line.cut.Load() {
+		return deadline(past)
+	}
+	return nil
+}
+
+// Close closes the connection.
+func (c *lineConn) Close() error {
+	c.line.mu.Lock()
+	delete(c.line.conns, c)
+	c.line.mu.Unlock()
+	return c.Conn.Close()
+}
