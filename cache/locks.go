@@ -43,16 +43,18 @@ type Locker interface {
 	// Unlock ends the lock, with errors as PutAndUnlock. With a positive ttl
 	// the entry lives that long from now (its sliding window stays); with 0 it
 	// keeps its deadline, and is gone if that has passed; NoExpiry takes the
-	// deadline away. A forced lock on an absent key leaves it absent.
+	// deadline away. A ttl or NoExpiry restarts the sliding window. A
+	// forced lock on an absent key leaves it absent.
 	Unlock(ctx context.Context, key string, handle LockHandle, ttl time.Duration) error
 
 	// RemoveLocked removes the entry if this lock stands on it, and reports
-	// whether it did. No mismatch is an error.
+	// whether it did. A mismatch is no error. A forced lock on an absent key
+	// ends; nothing was removed.
 	RemoveLocked(ctx context.Context, key string, handle LockHandle) (removed bool, err error)
 
 	// ResetTTL gives the entry ttl to live from now, shorter or longer, locked
 	// or not (then it counts from the end of the lock's suspension as any
-	// deadline does). The version, the lock and the sliding window stay.
-	// ErrNoEntry if there is none.
+	// deadline does), and restarts the sliding window. The version, the lock
+	// and the length of the window stay. ErrNoEntry if there is none.
 	ResetTTL(ctx context.Context, key string, ttl time.Duration) error
 }

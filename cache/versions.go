@@ -43,12 +43,13 @@ type Versioner interface {
 	CompareAndSet(ctx context.Context, key string, value []byte, have Version, opts EntryOptions) (Version, error)
 
 	// Add stores the entry if there is none, and returns its version.
-	// Otherwise nothing changes and it returns ErrExists. A lease is no entry:
-	// Add voids it, as Set does.
+	// Otherwise nothing changes and it returns ErrExists. A lease, or a forced
+	// lock, is no entry: Add voids it, as Set does.
 	Add(ctx context.Context, key string, value []byte, opts EntryOptions) (Version, error)
 
 	// RemoveVersion removes the entry if its version is have, locked or not,
-	// and reports whether it did. No mismatch is an error.
+	// and reports whether it did. A mismatch is no error; a zero have is
+	// ErrInvalidVersion.
 	RemoveVersion(ctx context.Context, key string, have Version) (removed bool, err error)
 }
 
