@@ -230,7 +230,7 @@ func TestLostRepliesOfChanges(t *testing.T) {
 		t.Helper()
 		v, err := sure.Add(ctx, key, []byte("0"), forever)
 		must(t, err)
-		v, err = sure.CompareAndSet(ctx, key, []byte("0"), v, forever)
+		_, err = sure.CompareAndSet(ctx, key, []byte("0"), v, forever)
 		must(t, err)
 		_, handle, err := sure.GetAndLock(ctx, key, time.Minute, cache.LockOptions{})
 		must(t, err)
