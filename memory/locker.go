@@ -208,7 +208,7 @@ func (c *Cache) transform(key string, change func(live *entry, now int64) (*entr
 // ttl from now. The key's lock is held.
 func (c *Cache) renew(e *entry, now, ttl int64) *entry {
 	next := e.renewed(now, ttl)
-	c.hot.leave(e) // before its successor can be seen
+	c.hot.leave(e)                                      // before its successor can be seen
 	c.charge(next, c.limits.Load().charge(next.weight)) // a Resize may have missed e
 	return next
 }
