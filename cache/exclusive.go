@@ -29,8 +29,8 @@ type Entry struct {
 // ErrInvalidated) or the cache is closed (cause ErrClosed).
 //
 // A call that starts after Remove, Set or Clear returned, in whatever process,
-// never gets the result of a create that started before, and such a result is
-// not stored. Callers that were waiting in the process of the write start over.
+// never gets the result of a create that started before, as long as the cache
+// can be reached, and such a result is never stored. Callers that were waiting in the process of the write start over.
 // Who reads while a key is written is never served what is stale, but what it
 // loads may go unstored.
 //
