@@ -129,8 +129,8 @@ func (s *source) record(depth int) (any, canon) {
 }
 
 // FuzzWithInjective builds two lists of parts out of one input. They share a
-// key if and only if they are the same parts; and each key can be read back,
-// which no two lists with one key could.
+// key if and only if they are the same parts; and each key that was not
+// shortened can be read back, which no two lists with one key could.
 func FuzzWithInjective(f *testing.F) {
 	f.Add([]byte("\x02\x09\x03a-b\x09\x01c"), []byte("\x02\x09\x01a\x09\x03b-c"))
 	f.Add([]byte("\x00"), []byte("\x01\x09\x00"))
@@ -145,7 +145,7 @@ func FuzzWithInjective(f *testing.F) {
 		if same := slices.Equal(canonA, canonB); same != (keyA == keyB) {
 			t.Errorf("same parts: %v, but keys %q and %q for %v and %v", same, keyA, keyB, canonA, canonB)
 		}
-		if got := readKey(keyA); !slices.Equal(got, canonA) {
+		if got := readKey(keyA); !looksShortened(keyA) && !slices.Equal(got, canonA) {
 			t.Errorf("key %q reads %v, want %v", keyA, got, canonA)
 		}
 		if keyA == "" || strings.HasPrefix(keyA, reservedPrefix) || len(keyA) > MaxLength || strings.ContainsAny(keyA, "{}\r\n\x00") {

@@ -32,12 +32,11 @@ type entry struct {
 	window   int64         // the sliding window; 0: none
 	absolute int64         // the deadline that a sliding window never passes
 	key      string
-	object   any
+	object   any // a counter's is its number, an *atomic.Int64
 	bytes    []byte
 	weight   int64  // in bytes, as Stats reports it
 	write    uint64 // the number of the write that made it; see Cache.version
 
-	number   atomic.Int64         // a counter's; written under the key's lock
 	deadline atomic.Int64         // moved by reads if window > 0, later only
 	reclaim  atomic.Int64         // when the engine may reclaim it, never before it expires; written under the key's lock
 	lock     atomic.Pointer[lock] // the last one; written under the key's lock
@@ -45,6 +44,9 @@ type entry struct {
 
 func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool) *entry {
 	e := &entry{key: key, kind: kind, pinned: pinned, absolute: never, window: int64(life.Sliding)}
+	if kind == kindCounter {
+		e.object = new(atomic.Int64)
+	}
 	if life.TTL > 0 {
 		e.absolute = now + int64(life.TTL)
 	}
@@ -98,13 +100,16 @@ const (
 	maxReclaimSlack = 30_000_000_000
 )
 
+// number returns a counter's number; it is written under the key's lock.
+func (e *entry) number() *atomic.Int64 { return e.object.(*atomic.Int64) }
+
 // value returns what e holds, for somebody outside.
 func (e *entry) value() any {
 	switch e.kind {
 	case kindObject:
 		return e.object
 	case kindCounter:
-		return e.number.Load()
+		return e.number().Load()
 	}
 	return copyOf(e.bytes)
 }

@@ -41,7 +41,7 @@ func (c *Cache) Count(ctx context.Context, key string) (int64, bool, error) {
 	if e == nil {
 		return 0, false, err
 	}
-	return e.number.Load(), true, nil
+	return e.number().Load(), true, nil
 }
 
 // GetMany returns copies of the bytes under keys. See cache.Batcher.

@@ -142,7 +142,7 @@ func (c *Cache) addTo(fresh *entry, delta int64) (n int64, err error) {
 			err = cache.ErrWrongType
 			return old
 		}
-		sum, ok := addInt64(counter.number.Load(), delta)
+		sum, ok := addInt64(counter.number().Load(), delta)
 		if !ok {
 			err = cache.ErrOverflow
 			return old
@@ -153,7 +153,7 @@ func (c *Cache) addTo(fresh *entry, delta int64) (n int64, err error) {
 			}
 		}
 		c.leases.void(fresh.key)
-		counter.number.Store(sum)
+		counter.number().Store(sum)
 		n = sum
 		return counter
 	})
