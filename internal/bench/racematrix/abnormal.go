@@ -29,11 +29,11 @@ func loaderPanics() Race {
 // panics tries callers that do not recover first. Only if that ends the process
 // it tries those that do.
 func panics(ctx context.Context, s *Setting) (Cell, error) {
-	a, crashed, err := s.child(ctx, "4", false)
+	a, crashed, err := s.children(ctx, "4", false, func(a aftermath) bool { return !afterwards(a).Right })
 	if err != nil || !crashed {
 		return afterwards(a), err
 	}
-	a, crashed, err = s.child(ctx, "4", true)
+	a, crashed, err = s.children(ctx, "4", true, func(a aftermath) bool { return slices.Contains(a.Others, panicked) })
 	if err != nil {
 		return Cell{}, err
 	}
@@ -44,10 +44,12 @@ func panics(ctx context.Context, s *Setting) (Cell, error) {
 	switch {
 	case c.Text != unrecovered:
 		c.Note = "if callers recover from panics, and else it crashes"
+	case count(a.Others, panicked) == len(a.Others):
+		c.Note = "in all callers that waited; the key works afterwards"
 	case slices.Contains(a.Others, panicked):
-		c.Note = "in all that waited; the key works afterwards"
+		c.Note = "in the caller that began the load and, by chance, in some that waited; the key works afterwards"
 	default:
-		c.Note = "in the one that began the load; the key works afterwards"
+		c.Note = "in the caller that began the load; the key works afterwards"
 	}
 	c.Right = false
 	return c, nil
@@ -59,7 +61,7 @@ func loaderExits() Race {
 		Why:   "there is no value and no error then, and callers must not be told otherwise",
 		Parts: []Part{{"5", "loader calls runtime.Goexit: the callers"}},
 		Play: func(ctx context.Context, s *Setting) ([]Cell, error) {
-			a, crashed, err := s.child(ctx, "5", false)
+			a, crashed, err := s.children(ctx, "5", false, func(a aftermath) bool { return !afterwards(a).Right })
 			if crashed {
 				return []Cell{verdict(crashes)}, err
 			}
@@ -77,13 +79,22 @@ func afterwards(a aftermath) Cell {
 	case slices.Contains(all, gotOther):
 		return verdict(made)
 	case slices.Contains(a.Others, exited):
-		return verdict(ends)
+		return byChance(ends, count(a.Others, exited), len(a.Others))
 	case a.Later != gotValue:
 		return verdict(stuck)
 	case slices.Contains(all, panicked):
 		return verdict(unrecovered)
 	}
 	return verdict(right)
+}
+
+func count(outcomes []outcome, wanted outcome) (n int) {
+	for _, o := range outcomes {
+		if o == wanted {
+			n++
+		}
+	}
+	return n
 }
 
 func recursion() Race {
@@ -108,12 +119,24 @@ func recursion() Race {
 	}
 }
 
+// children plays a race in child processes, one after the other, until one
+// crashed or shows what is looked for. It returns what the last one reports.
+func (s *Setting) children(ctx context.Context, race string, recovers bool, found func(aftermath) bool) (a aftermath, crashed bool, err error) {
+	for range s.Plays {
+		a, crashed, err = s.child(ctx, race, recovers)
+		if err != nil || crashed || found(a) {
+			break
+		}
+	}
+	return a, crashed, err
+}
+
 // child plays a race in a child process. crashed means that the loader's panic
 // ended it; any other failure is an error.
 func (s *Setting) child(ctx context.Context, race string, recovers bool) (a aftermath, crashed bool, err error) {
 	arg, err := json.Marshal(task{
 		Race: race, Contender: s.Contender.Name, Addr: s.Addr(), Recover: recovers,
-		Key: fmt.Sprint(s.Key, recovers),
+		Key: newKey(),
 	})
 	if err != nil {
 		return a, false, err

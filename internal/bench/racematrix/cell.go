@@ -37,6 +37,15 @@ func verdict(text string) Cell { return Cell{Text: text, Right: text == right} }
 
 func notApplicable(why string) Cell { return Cell{Text: none, Note: why, Right: true} }
 
+// byChance is verdict of what befell n of all who waited.
+func byChance(text string, n, all int) Cell {
+	c := verdict(text)
+	if n < all {
+		c.Note = "some of them, by chance"
+	}
+	return c
+}
+
 // staleness is the verdict on a read that began after an invalidation.
 func staleness(got answer, as string) Cell {
 	switch {
@@ -52,7 +61,11 @@ func staleness(got answer, as string) Cell {
 
 // seconds renders a time that is right if it is short enough.
 func seconds(took, atMost time.Duration) Cell {
-	return Cell{Text: fmt.Sprintf("%.1f s", took.Seconds()), Right: took <= atMost}
+	digits := 0
+	if took < 950*time.Millisecond {
+		digits = 1
+	}
+	return Cell{Text: fmt.Sprintf("%.*f s", digits, took.Seconds()), Right: took <= atMost}
 }
 
 // legend explains the verdicts, in the order of their first use.
@@ -63,7 +76,7 @@ func legend() [][2]string {
 		{storedStale, "the load that began before the invalidation stored its old value after it; readers get it until it expires"},
 		{leadersEnd, "a caller whose own context lives got the context error of the caller that began the load"},
 		{waits, "the deadline passes and the call does not return until the load does"},
-		{unrecovered, "the panic goes on in callers and ends the process, unless each of them recovers; the note says in which"},
+		{unrecovered, "the panic goes on in callers and ends the process, unless each of them recovers; the note says in which callers"},
 		{crashes, "the process ends, whether callers recover or not"},
 		{hangs, "callers do not return, although the load has ended"},
 		{made, "a caller got a value that no load returned, and no error"},

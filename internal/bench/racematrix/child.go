@@ -95,11 +95,9 @@ func misbehave(ctx context.Context, contender Contender, t task, deed func()) (a
 	}
 	time.Sleep(settle)
 	held.open()
-	a.Leader = ended(leader)
-	for _, other := range others {
-		a.Others = append(a.Others, ended(other))
-	}
-	a.Later = ended(outcomeOf(ctx, c, t))
+	a.Leader = ended(leader)[0]
+	a.Others = ended(others...)
+	a.Later = ended(outcomeOf(ctx, c, t))[0]
 	return a, nil
 }
 
@@ -123,7 +121,7 @@ func recurse(ctx context.Context, contender Contender, t task) (a aftermath, err
 	if err != nil {
 		return a, err
 	}
-	a.Leader = ended(outcomeOf(ctx, c, t))
+	a.Leader = ended(outcomeOf(ctx, c, t))[0]
 	return a, nil
 }
 
@@ -133,7 +131,10 @@ func outcomeOf(ctx context.Context, c *Cache[string], t task) <-chan outcome {
 	go func() {
 		result := exited
 		defer func() {
-			if t.Recover && recover() != nil {
+			if p := recover(); p != nil {
+				if !t.Recover {
+					panic(p) // and no result: the process must not end before it
+				}
 				result = panicked
 			}
 			got <- result
@@ -151,13 +152,20 @@ func outcomeOf(ctx context.Context, c *Cache[string], t task) <-chan outcome {
 	return got
 }
 
-func ended(got <-chan outcome) outcome {
-	o, ok := within(got, childPatience)
-	if !ok {
-		return hung
+// ended waits for callers that nothing holds up, for all of them together.
+func ended(callers ...<-chan outcome) (outcomes []outcome) {
+	late := time.NewTimer(childPatience)
+	defer late.Stop()
+	for i, c := range callers {
+		select {
+		case o := <-c:
+			outcomes = append(outcomes, o)
+		case <-late.C:
+			return append(outcomes, slices.Repeat([]outcome{hung}, len(callers)-i)...)
+		}
 	}
-	return o
+	return outcomes
 }
 
-// childPatience is short, for whatever hangs in a child costs it several times.
+// childPatience is short, for whatever hangs in a child costs it.
 const childPatience = 2 * time.Second

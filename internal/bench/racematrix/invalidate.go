@@ -14,11 +14,11 @@ func invalidateDuringLoad() Race {
 			{"1b", "invalidated during a load: a read after that load"},
 		},
 		Play: func(ctx context.Context, s *Setting) ([]Cell, error) {
-			read, err := overlap(ctx, s, s.Key+" read", 1, true)
+			read, err := overlap(ctx, s, 1, true)
 			if err != nil {
 				return nil, err
 			}
-			unread, err := overlap(ctx, s, s.Key+" unread", 1, false)
+			unread, err := overlap(ctx, s, 1, false)
 			return []Cell{read.cell(read.during[0], stale), unread.cell(unread.after[0], storedStale)}, err
 		},
 	}
@@ -30,7 +30,7 @@ func abaOfLoads() Race {
 		Why:   "the last load to end is not the last that read the source",
 		Parts: []Part{{"6", "old load ends after a newer one: a read after both"}},
 		Play: func(ctx context.Context, s *Setting) ([]Cell, error) {
-			o, err := overlap(ctx, s, s.Key, 1, true)
+			o, err := overlap(ctx, s, 1, true)
 			return []Cell{o.cell(o.after[0], storedStale)}, err
 		},
 	}
@@ -49,7 +49,7 @@ func invalidateFromElsewhere() Race {
 			{"9e", "invalidated by B while A loads: a read in C, which starts then"},
 		},
 		Play: func(ctx context.Context, s *Setting) ([]Cell, error) {
-			o, err := overlap(ctx, s, s.Key, 2, true)
+			o, err := overlap(ctx, s, 2, true)
 			return []Cell{
 				o.cell(o.during[0], stale), o.cell(o.during[1], stale),
 				o.cell(o.after[0], storedStale), o.cell(o.after[1], storedStale), o.cell(o.newcomer, storedStale),
@@ -77,7 +77,7 @@ func (o *overlapped) cell(got answer, as string) Cell {
 // overlap begins a load in the first of some processes and, while it lingers,
 // writes the source and invalidates the key in the last of them. Then each
 // process reads if read is set; the old load ends; and each reads again.
-func overlap(ctx context.Context, s *Setting, key string, processes int, read bool) (o overlapped, err error) {
+func overlap(ctx context.Context, s *Setting, processes int, read bool) (o overlapped, err error) {
 	source := newChanging()
 	defer source.gate.open()
 	caches, err := openTexts(s, processes, source.load)
@@ -85,6 +85,7 @@ func overlap(ctx context.Context, s *Setting, key string, processes int, read bo
 		return o, err
 	}
 	defer func() { err = errors.Join(err, closeAll(caches)) }()
+	key := newKey()
 	first := call(ctx, caches[0], key)
 	if err := begun(source.read); err != nil {
 		return o, err

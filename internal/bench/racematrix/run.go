@@ -37,7 +37,10 @@ type Setting struct {
 	Contender *Contender
 	Server    *redisserver.Server // the contender's own; nil if it needs none
 	Command   Command
-	Key       string // of nobody else; also the prefix of more of its kind
+
+	// Plays is how often the races are played that some callers may win and
+	// others lose by chance. The worst outcome counts.
+	Plays int
 }
 
 // Addr returns the address of the Redis, empty without one.
@@ -58,13 +61,14 @@ type Column struct {
 	Cells     map[string]Cell // by Part.ID
 }
 
-// Run has each contender play all races; contenders play side by side, each on
-// a Redis of its own. Those on Redis are left out where there is none on PATH.
-func Run(ctx context.Context, contenders []Contender, command Command) (*Matrix, error) {
+// Run has each contender play all races, those that depend on chance so many
+// times. Contenders play side by side, each on a Redis of its own; where there
+// is none on PATH, those that need it are left out.
+func Run(ctx context.Context, contenders []Contender, plays int, command Command) (*Matrix, error) {
 	columns, errs := make([]Column, len(contenders)), make([]error, len(contenders))
 	var all sync.WaitGroup
 	for i, c := range contenders {
-		all.Go(func() { columns[i], errs[i] = column(ctx, c, command) })
+		all.Go(func() { columns[i], errs[i] = column(ctx, c, plays, command) })
 	}
 	all.Wait()
 	m := &Matrix{}
@@ -81,9 +85,9 @@ func Run(ctx context.Context, contenders []Contender, command Command) (*Matrix,
 }
 
 // column has one contender play all races.
-func column(ctx context.Context, contender Contender, command Command) (c Column, err error) {
+func column(ctx context.Context, contender Contender, plays int, command Command) (c Column, err error) {
 	c = Column{Contender: contender, Cells: map[string]Cell{}}
-	s := &Setting{Contender: &contender, Command: command}
+	s := &Setting{Contender: &contender, Command: command, Plays: plays}
 	if contender.OnRedis {
 		if s.Server, err = redisserver.Start(ctx); err != nil {
 			return c, err
@@ -94,7 +98,6 @@ func column(ctx context.Context, contender Contender, command Command) (c Column
 		}
 	}
 	for _, r := range Races() {
-		s.Key = "race " + r.ID
 		cells, err := play(ctx, &r, s)
 		if err != nil {
 			return c, fmt.Errorf("race %s: %w", r.ID, err)

@@ -22,16 +22,16 @@ func sentinels() Race {
 			isEmpty := func(b []byte) bool { return b != nil && len(b) == 0 }
 			isNone := func(b []byte) bool { return b == nil }
 			return cells(
-				func() (Cell, error) { return twice(ctx, addr, s.Key+" pointer", c.Pointers, nil, nil, isNil) },
-				func() (Cell, error) { return twice(ctx, addr, s.Key+" number", c.Numbers, 0, nil, isZero) },
+				func() (Cell, error) { return twice(ctx, addr, c.Pointers, nil, nil, isNil) },
+				func() (Cell, error) { return twice(ctx, addr, c.Numbers, 0, nil, isZero) },
 				func() (Cell, error) {
-					empty, err := twice(ctx, addr, s.Key+" empty", c.Bytes, []byte{}, nil, isEmpty)
+					empty, err := twice(ctx, addr, c.Bytes, []byte{}, nil, isEmpty)
 					if err != nil || !empty.Right {
 						return empty, err
 					}
-					return twice(ctx, addr, s.Key+" none", c.Bytes, nil, nil, isNone)
+					return twice(ctx, addr, c.Bytes, nil, nil, isNone)
 				},
-				func() (Cell, error) { return twice(ctx, addr, s.Key+" absent", c.Numbers, 0, errAbsent, isZero) },
+				func() (Cell, error) { return twice(ctx, addr, c.Numbers, 0, errAbsent, isZero) },
 			)
 		},
 	}
@@ -50,7 +50,7 @@ func cells(plays ...func() (Cell, error)) (all []Cell, err error) {
 
 // twice asks two times for what the source answers with value and outcome; the
 // second answer has to come from the cache and be the same.
-func twice[V any](ctx context.Context, addr, key string, open Opener[V], value V, outcome error, same func(V) bool) (cell Cell, err error) {
+func twice[V any](ctx context.Context, addr string, open Opener[V], value V, outcome error, same func(V) bool) (cell Cell, err error) {
 	loads := 0 // calls come one after the other
 	c, err := open(addr, func(context.Context, string) (V, error) {
 		loads++
@@ -60,6 +60,7 @@ func twice[V any](ctx context.Context, addr, key string, open Opener[V], value V
 		return cell, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	key := newKey()
 	for range 2 {
 		got, err := c.Get(ctx, key)
 		if !errors.Is(err, outcome) || !same(got) {

@@ -2,6 +2,7 @@ package racematrix
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"sync/atomic"
 )
@@ -35,6 +36,10 @@ func (s *changing) load(context.Context, string) (string, error) {
 	}
 	return value, nil
 }
+
+// newKey returns a key that was not used before: servers and twins keep what a
+// race left behind.
+func newKey() string { return rand.Text() }
 
 // gate is opened once, however often open is called.
 type gate struct {

@@ -40,7 +40,7 @@ func stall(ctx context.Context, s *Setting, open Opener[string], deadline, atMos
 		return cell, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if _, err := c.Get(ctx, s.Key+" warm"); err != nil { // it has a connection now
+	if _, err := c.Get(ctx, newKey()); err != nil { // it has a connection now
 		return cell, err
 	}
 	if err := s.Server.Freeze(); err != nil {
@@ -52,7 +52,7 @@ func stall(ctx context.Context, s *Setting, open Opener[string], deadline, atMos
 		defer cancel()
 	}
 	start := time.Now()
-	got := call(ctx, c, s.Key+" cold")
+	got := call(ctx, c, newKey())
 	a, ok := within(got, stallPatience)
 	cell = stallCell(a, ok, time.Since(start), atMost)
 	if err := s.Server.Thaw(); err != nil {

@@ -33,6 +33,9 @@ func main() {
 	}
 }
 
+// plays is how often a race is played whose outcome depends on chance.
+const plays = 15
+
 var errLost = errors.New("racematrix: larder lost")
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -51,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m, err := racematrix.Run(ctx, contenders, func(ctx context.Context, arg string) *exec.Cmd {
+	m, err := racematrix.Run(ctx, contenders, plays, func(ctx context.Context, arg string) *exec.Cmd {
 		return exec.CommandContext(ctx, self, "-child", arg)
 	})
 	if err != nil {
