@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/larder-go/larder/internal/bench/racematrix"
+	"github.com/larder-go/larder/internal/bench/redisserver"
 )
 
 //go:embed head.md
@@ -59,6 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(m.Columns) < len(contenders) { // a page without some would say less than it seems to
+		return redisserver.ErrMissing
 	}
 	return publish(m, *out, stdout)
 }
