@@ -113,7 +113,8 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, er
 // from the engine. If it did not, the engine, whose policy shall not take hot
 // entries for cold ones, is told unless it was told of another hit a moment ago:
 // so it knows every hit of a cache that is not very busy, and telling it never
-// takes more than a small part of a reader's time.
+// takes more than a small part of a reader's time. While the cache is less than
+// half full the engine need not know what it is going to evict.
 func (c *Cache) noteHit(e *entry, now int64, inHot bool) {
 	s := c.counters.stripe()
 	n := s.hits.Add(1)
@@ -121,8 +122,11 @@ func (c *Cache) noteHit(e *entry, now int64, inHot bool) {
 		c.hot.offer(e, n)
 		return
 	}
-	if now-s.told.Load() >= hotSilence || n%hotReport == 0 {
-		s.told.Store(now)
+	if now-s.told.Load() < hotSilence && n%hotReport != 0 {
+		return
+	}
+	s.told.Store(now)
+	if c.counters.used.Load() > c.limits.Load().capacity/2 {
 		c.engine.find(e.key)
 	}
 }
