@@ -59,9 +59,9 @@ type Cache struct {
 
 	closed   atomic.Bool
 	limits   atomic.Pointer[limits]
+	hot      hot // away from what writes change
 	sizer    sizeof.Sizer
 	counters counters
-	hot      hot
 
 	fills    sync.RWMutex // held for reading by each fill
 	resizing sync.Mutex   // held while the engine's capacity changes
