@@ -74,7 +74,7 @@ func TestFrozenServer(t *testing.T) {
 
 func TestRestartedServer(t *testing.T) {
 	srv := redistest.Server(t)
-	tr := open(t, srv.Client(), Options{})
+	tr := open(t, srv.Client(), patient)
 	if err := set(tr, "k", "v"); err != nil {
 		t.Fatal(err)
 	}
