@@ -172,6 +172,10 @@ type LeaseReply struct {
 	State LeaseState
 	Lease Lease // of the load in charge: the caller's own if granted
 	Err   error // LeaseMany only: what befell this key
+
+	// Moment is the point in the history of the cache's regions before the load
+	// begins; zero if the cache does not track regions.
+	Moment Moment
 }
 
 // LeaseState is the state of a key as a Lease call found it.
@@ -189,6 +193,10 @@ const (
 	LeaseFound
 	// LeaseFree: the key is absent. Only Peek says so; Lease takes it.
 	LeaseFree
+	// LeaseMarked: the key's source is being written. Load, but do not fill.
+	// Lease is the epoch of the mark: a load that began under it may be shared
+	// by a caller who sees the same one.
+	LeaseMarked
 )
 
 // Appender reads into memory that the caller brings.

@@ -48,6 +48,19 @@ type EntryOptions struct {
 	// stands, and else returns ErrLeaseLost. See Leaser. Only loaders' plumbing
 	// needs it.
 	Lease Lease
+
+	// Mark, if not zero, makes a Set the end of the write that this mark began:
+	// see WriteMarker. It stores only if the mark stands as BeginWrite left it;
+	// otherwise it ends the write and returns ErrWriteOverlapped. Not with Lease.
+	Mark WriteMark
+
+	// Tokens are the regions that the entry depends on: see Regions. The slice
+	// is not kept. At most MaxTokens; counters have none.
+	Tokens []Token
+
+	// Since, if not zero, makes a Set store only if none of Tokens expired after
+	// it, and else return ErrRegionExpired. Zero: the entry counts from now.
+	Since Moment
 }
 
 // Priority says how willingly an entry is evicted.

@@ -315,7 +315,7 @@ func expirySabotages() []sabotage {
 			return o
 		}), []string{"Expiry/NoExpiry"}},
 		{"keeps entries without options for good", mapOptions(func(o cache.EntryOptions) cache.EntryOptions {
-			if o == (cache.EntryOptions{}) {
+			if o.TTL == 0 && o.SlidingExpiration == 0 && o.AbsoluteExpiration.IsZero() {
 				o.TTL = cache.NoExpiry
 			}
 			return o
