@@ -3,7 +3,7 @@
 //
 // A backend implements [Cache] (four methods) and as many of the optional
 // capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Objects],
-// [Leaser], [Peeker], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
+// [Leaser], [WriteMarker], [Peeker], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
 // [As], which looks through observing decorators.
 //
 // # Decorators
@@ -157,8 +157,9 @@ type Leaser interface {
 // and the caller must not share its result.
 type Peeker interface {
 	// Peek is Get, and on a miss tells who is in charge of the key: nobody
-	// (LeaseFree), a load (LeaseBusy, with its lease), or data that cannot be
-	// replaced by a fill (LeaseRefused). One round trip, which concurrent calls
+	// (LeaseFree), a load (LeaseBusy, with its lease), writers of the source
+	// (LeaseMarked, with the mark's epoch), or data that cannot be replaced by a
+	// fill (LeaseRefused). One round trip, which concurrent calls
 	// share. It counts neither as a hit nor as a miss.
 	Peek(ctx context.Context, key string) (value []byte, reply LeaseReply, err error)
 }

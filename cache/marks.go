@@ -20,20 +20,24 @@ import (
 // has passed must check the time, taken before BeginWrite, just before it
 // commits, and abort if it is too late. [Write] does.
 //
-// A Set, a counter's Increment and a lock drop a mark; Remove lets it stand.
-// EndWrite of a mark that is no longer there removes what took its place, since
-// nobody can tell when that was loaded.
+// A Set, a counter's Increment and a forced lock drop a mark; Remove and Clear
+// let it stand, but void the loads under it. A marked key has no entry: it cannot
+// be locked without force, and Add refuses it with ErrBeingWritten. EndWrite of
+// a mark that is no longer there removes what took its place, since nobody can
+// tell when that was loaded.
 type WriteMarker interface {
 	// BeginWrite removes what is under key, voids its lease and the loads in
 	// flight, and marks the key for at most ttl. One round trip. With
-	// ErrOutcomeUnknown the mark is returned as well, for EndWrite. More than
-	// MaxWriters at once are refused with ErrTooManyWriters. A ttl that is not
-	// positive is ErrInvalidTTL.
+	// ErrOutcomeUnknown the mark is returned as well, for EndWrite; with any
+	// other error nothing was changed. More than MaxWriters at once are refused
+	// with ErrTooManyWriters. A ttl that is not positive is ErrInvalidTTL.
 	BeginWrite(ctx context.Context, key string, ttl time.Duration) (WriteMark, error)
 
 	// EndWrite ends the write: a caller that starts after it returned never gets
 	// what was loaded before. It is to be called whether or not the source was
-	// changed, and may be called again. One round trip.
+	// changed, and may be called again; after a Set with this mark that removes
+	// what the Set stored. One round trip. A mark without a writer is
+	// ErrInvalidMark.
 	//
 	// To store the new value in the same step, call Set or SetObject with
 	// EntryOptions.Mark instead.
@@ -44,7 +48,7 @@ type WriteMarker interface {
 // none.
 type WriteMark struct {
 	Writer [16]byte // who writes; unguessable
-	Epoch  [16]byte // of the mark as BeginWrite left it; every change of it makes another
+	Epoch  [16]byte // of the mark as BeginWrite left it, every change makes another; zero if others had marked the key before
 }
 
 // MaxWriters is how many writers may mark one key at once.
@@ -59,4 +63,11 @@ var (
 	// ErrTooManyWriters refuses a BeginWrite for a key that MaxWriters have
 	// marked.
 	ErrTooManyWriters = errors.New("larder: too many writers of one key")
+
+	// ErrInvalidMark refuses a WriteMark without a writer.
+	ErrInvalidMark = errors.New("larder: no write mark given")
+
+	// ErrBeingWritten refuses an Add of a marked key. It is also the reason of an
+	// EventFillRefused for a load that began under a mark.
+	ErrBeingWritten = errors.New("larder: the source of the key is being written")
 )
