@@ -128,7 +128,7 @@ type Objects interface {
 }
 
 // Leaser hands out the right to fill a key after a miss. A write to the key
-// (Set, Remove, Clear, a counter's Increment) voids that right, so a load that
+// (Set, Remove, Clear, a counter's Increment, BeginWrite) voids that right, so a load that
 // began before the write cannot store what it read before it.
 //
 // A lease is spent by a Set, SetObject or SetMany whose EntryOptions.Lease

@@ -244,7 +244,7 @@ func (r *run[V]) deliver(err error) {
 		o.negative = true
 	}
 	wanted := r.cached && (err == nil || o.negative)
-	if r.unfillable != nil && err == nil {
+	if r.unfillable != nil && err == nil && !r.entry.NoStore {
 		r.by.fillRefused(r.load.ctx, r.unfillable)
 	}
 	storeErr := shielded(func() error {

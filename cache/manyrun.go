@@ -173,7 +173,7 @@ func (b *batchRun[K, V]) store(objects []*object[V]) (err error) {
 	for i := range b.legs {
 		l, o := &b.legs[i], objects[i]
 		o.negative = t.opts.NegativeTTL > 0 && errors.Is(l.err, ErrNotFound)
-		if l.unfillable != nil && l.err == nil {
+		if l.unfillable != nil && l.err == nil && !b.entry.NoStore {
 			l.by.fillRefused(ctx, l.unfillable)
 		}
 		wanted := l.cached && !l.decided && (l.err == nil || o.negative)

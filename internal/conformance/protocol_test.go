@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -21,11 +22,7 @@ type transitions struct {
 	// Immutable.
 	t   *testing.T
 	rng *rand.Rand
-	on  interface {
-		cache.Cache
-		cache.Leaser
-		cache.WriteMarker
-	}
+	on  markable
 
 	key      Key
 	fresh    ID
@@ -34,6 +31,13 @@ type transitions struct {
 	writers  [8]*writer      // nil: there is none of this index
 	versions uint8
 	trace    []string
+}
+
+// markable is what the transitions need.
+type markable interface {
+	cache.Cache
+	cache.Leaser
+	cache.WriteMarker
 }
 
 type writer struct {
@@ -62,9 +66,11 @@ func (d *transitions) same(id ID, name [16]byte) bool {
 	return name != [16]byte{}
 }
 
+// difference is where the two keys part, to be recovered.
+type difference string
+
 func (d *transitions) failf(format string, args ...any) {
-	d.t.Helper()
-	d.t.Fatalf("%s\nthe specification has %+v\nafter:%s", fmt.Sprintf(format, args...), d.key, strings.Join(d.trace, "\n  "))
+	panic(difference(fmt.Sprintf("%s\nthe specification has %+v\nafter:\n  %s", fmt.Sprintf(format, args...), d.key, strings.Join(d.trace, "\n  "))))
 }
 
 func (d *transitions) note(format string, args ...any) {
@@ -72,7 +78,6 @@ func (d *transitions) note(format string, args ...any) {
 }
 
 func (d *transitions) must(err error) {
-	d.t.Helper()
 	if err != nil {
 		d.failf("got error %v", err)
 	}
@@ -82,7 +87,6 @@ func (d *transitions) newID() ID { d.fresh++; return d.fresh }
 
 // look compares the two keys.
 func (d *transitions) look() {
-	d.t.Helper()
 	got, err := d.on.Lease(d.t.Context(), differentialKey, time.Hour)
 	d.must(err)
 	var want Reply
@@ -190,6 +194,24 @@ func (d *transitions) step() {
 	}
 }
 
+// compareToProtocol takes the transitions of this seed, and returns where the keys differ.
+func compareToProtocol(t *testing.T, open func(testing.TB) markable, seed uint64, kinds map[Kind]int) (diff string) {
+	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if p := recover(); p != nil {
+				diff = string(p.(difference))
+			}
+		}()
+		d := &transitions{t: t, on: open(t), rng: rand.New(rand.NewPCG(seed, 0)), names: map[ID][16]byte{0: {}}}
+		for range differentialSteps {
+			d.step()
+			kinds[d.key.Kind]++
+			d.look()
+		}
+	})
+	return diff
+}
+
 // Memory, and the scripts of distributed, do what the specification says,
 // whatever the sequence of transitions.
 func TestTransitionsAreThoseOfTheProtocol(t *testing.T) {
@@ -203,20 +225,9 @@ func TestTransitionsAreThoseOfTheProtocol(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kinds := map[Kind]int{}
 			for seed := range runs {
-				synctest.Test(t, func(t *testing.T) {
-					d := &transitions{t: t, rng: rand.New(rand.NewPCG(seed, 0)), names: map[ID][16]byte{0: {}}}
-					d.on = cfg.New(t).(interface {
-						cache.Cache
-						cache.Leaser
-						cache.WriteMarker
-					})
-					d.note("seed %d", seed)
-					for range differentialSteps {
-						d.step()
-						kinds[d.key.Kind]++
-						d.look()
-					}
-				})
+				if diff := compareToProtocol(t, func(tb testing.TB) markable { return cfg.New(tb).(markable) }, seed, kinds); diff != "" {
+					t.Fatalf("seed %d: %s", seed, diff)
+				}
 			}
 			t.Logf("states seen: %v", kinds)
 			for _, k := range []Kind{Absent, Filled, Leased, Marked} {
@@ -224,6 +235,90 @@ func TestTransitionsAreThoseOfTheProtocol(t *testing.T) {
 					t.Errorf("no sequence came to a key of kind %d", k)
 				}
 			}
+		})
+	}
+}
+
+// Caches that break one rule of the protocol each.
+type (
+	removesMarks  struct{ markable } // INVALIDATE deletes the mark
+	keepsOnRemove struct{ markable } // INVALIDATE leaves the mark as it is
+	storesAlways  struct{ markable } // END_WRITE stores whatever the epoch
+	neverStores   struct{ markable } // END_WRITE never stores
+	endsMarked    struct{ markable } // END_WRITE leaves what took the mark's place
+	leasesMarked  struct{ markable } // LEASE takes a marked key
+	marksForGood  struct{ markable } // a writer's time is never over
+)
+
+func (c removesMarks) Remove(ctx context.Context, key string) error {
+	return errors.Join(c.Set(ctx, key, []byte{0}, cache.EntryOptions{}), c.markable.Remove(ctx, key))
+}
+
+func (c keepsOnRemove) Remove(ctx context.Context, key string) error {
+	if state(ctx, c.markable, key) == cache.LeaseMarked {
+		return nil
+	}
+	return c.markable.Remove(ctx, key)
+}
+
+func (c storesAlways) Set(ctx context.Context, key string, value []byte, opts cache.EntryOptions) error {
+	opts.Mark = cache.WriteMark{}
+	return c.markable.Set(ctx, key, value, opts)
+}
+
+func (c neverStores) Set(ctx context.Context, key string, value []byte, opts cache.EntryOptions) error {
+	if opts.Mark != (cache.WriteMark{}) {
+		return errors.Join(c.EndWrite(ctx, key, opts.Mark), cache.ErrWriteOverlapped)
+	}
+	return c.markable.Set(ctx, key, value, opts)
+}
+
+func (c endsMarked) EndWrite(ctx context.Context, key string, mark cache.WriteMark) error {
+	if state(ctx, c.markable, key) != cache.LeaseMarked {
+		return nil
+	}
+	return c.markable.EndWrite(ctx, key, mark)
+}
+
+func (c leasesMarked) Lease(ctx context.Context, key string, ttl time.Duration) (cache.LeaseReply, error) {
+	reply, err := c.markable.Lease(ctx, key, ttl)
+	if reply.State == cache.LeaseMarked {
+		reply.State = cache.LeaseGranted
+	}
+	return reply, err
+}
+
+func (c marksForGood) BeginWrite(ctx context.Context, key string, _ time.Duration) (cache.WriteMark, error) {
+	return c.markable.BeginWrite(ctx, key, 24*time.Hour)
+}
+
+// state is that of a key; a lease that this took is given back.
+func state(ctx context.Context, c markable, key string) cache.LeaseState {
+	reply, err := c.Lease(ctx, key, time.Hour)
+	if err == nil && reply.State == cache.LeaseGranted {
+		_ = c.Release(ctx, key, reply.Lease) // else it runs out
+	}
+	return reply.State
+}
+
+func TestBrokenTransitionsAreCaught(t *testing.T) {
+	for name, breaks := range map[string]func(markable) markable{
+		"removes marks":                   func(c markable) markable { return removesMarks{c} },
+		"keeps the epoch at Remove":       func(c markable) markable { return keepsOnRemove{c} },
+		"stores whatever the epoch":       func(c markable) markable { return storesAlways{c} },
+		"never stores":                    func(c markable) markable { return neverStores{c} },
+		"leaves what took a mark's place": func(c markable) markable { return endsMarked{c} },
+		"leases what is marked":           func(c markable) markable { return leasesMarked{c} },
+		"marks for good":                  func(c markable) markable { return marksForGood{c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(50) {
+				diff := compareToProtocol(t, func(tb testing.TB) markable { return breaks(newMemory(nil)(tb).(markable)) }, seed, map[Kind]int{})
+				if diff != "" {
+					return
+				}
+			}
+			t.Error("not caught by 50 sequences")
 		})
 	}
 }
