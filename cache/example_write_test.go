@@ -47,3 +47,24 @@ func ExampleWriteWith() {
 	fmt.Println(found, err)
 	// Output: false <nil>
 }
+
+// A repository that reads through a Loading writes through it as well.
+func ExampleLoading_Write() {
+	ctx := context.Background()
+	c := mustMemory()
+	defer c.Close(ctx)
+
+	customers := cache.NewLoading(c, func(ctx context.Context, id int, _ *cache.Entry) (Customer, error) {
+		fmt.Println("loading")
+		return findCustomer(ctx, id)
+	}, nil)
+	_, err := customers.Write(ctx, 7, cache.EntryOptions{}, func(context.Context) (Customer, error) {
+		return Customer{"Anna"}, nil
+	})
+	fmt.Println(err)
+	anna, err := customers.Get(ctx, 7)
+	fmt.Println(anna.Name, err)
+	// Output:
+	// <nil>
+	// Anna <nil>
+}

@@ -13,11 +13,11 @@ import (
 // Marks push leases out, which cost fills only, but neither each other nor locks.
 func TestMarksAreBounded(t *testing.T) {
 	l := newLeases()
-	for i := range 2 * leaseShards * leasesInShard {
+	for i := range leaseShards * leasesInShard * 5 / 4 {
 		l.grant(strconv.Itoa(i), 0, 100)
 	}
 	marked, writer := 0, [16]byte{1}
-	for i := range 2 * leaseShards * leasesInShard {
+	for i := range leaseShards * leasesInShard * 3 / 4 {
 		if _, err := l.begin("mark "+strconv.Itoa(i), writer, 0, 200); err == nil {
 			marked++
 		} else if !errors.Is(err, cache.ErrUnavailable) {
@@ -30,11 +30,11 @@ func TestMarksAreBounded(t *testing.T) {
 	if l.lock("one more", cache.LockHandle{1}, 0, 200) {
 		t.Error("a lock took the place of a mark")
 	}
-	for i := range 2 * leaseShards * leasesInShard {
+	for i := range leaseShards * leasesInShard * 5 / 4 {
 		l.grant("new "+strconv.Itoa(i), 100, 200)
 	}
 	stand := 0
-	for i := range 2 * leaseShards * leasesInShard {
+	for i := range leaseShards * leasesInShard * 3 / 4 {
 		if _, stands := l.markAt("mark "+strconv.Itoa(i), 199); stands {
 			stand++
 		}
@@ -51,7 +51,7 @@ func TestMarksAreBounded(t *testing.T) {
 func TestFullTableTakesWritersOfItsMarks(t *testing.T) {
 	l := newLeases()
 	l.begin("k", [16]byte{1}, 0, 100)
-	for i := range 2 * leaseShards * leasesInShard {
+	for i := range leaseShards * leasesInShard * 3 / 4 {
 		l.begin(strconv.Itoa(i), [16]byte{1}, 0, 100)
 	}
 	if _, err := l.begin("k", [16]byte{2}, 0, 100); err != nil {
