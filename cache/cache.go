@@ -3,7 +3,7 @@
 //
 // A backend implements [Cache] (four methods) and as many of the optional
 // capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Objects],
-// [Leaser], [Peeker], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
+// [Leaser], [WriteMarker], [Peeker], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
 // [As], which looks through observing decorators.
 //
 // # Decorators
@@ -128,7 +128,7 @@ type Objects interface {
 }
 
 // Leaser hands out the right to fill a key after a miss. A write to the key
-// (Set, Remove, Clear, a counter's Increment) voids that right, so a load that
+// (Set, Remove, Clear, a counter's Increment, BeginWrite) voids that right, so a load that
 // began before the write cannot store what it read before it.
 //
 // A lease is spent by a Set, SetObject or SetMany whose EntryOptions.Lease
@@ -157,8 +157,9 @@ type Leaser interface {
 // and the caller must not share its result.
 type Peeker interface {
 	// Peek is Get, and on a miss tells who is in charge of the key: nobody
-	// (LeaseFree), a load (LeaseBusy, with its lease), or data that cannot be
-	// replaced by a fill (LeaseRefused). One round trip, which concurrent calls
+	// (LeaseFree), a load (LeaseBusy, with its lease), writers of the source
+	// (LeaseMarked, with the mark's epoch), or data that cannot be replaced by a
+	// fill (LeaseRefused). One round trip, which concurrent calls
 	// share. It counts neither as a hit nor as a miss.
 	Peek(ctx context.Context, key string) (value []byte, reply LeaseReply, err error)
 }
@@ -172,6 +173,10 @@ type LeaseReply struct {
 	State LeaseState
 	Lease Lease // of the load in charge: the caller's own if granted
 	Err   error // LeaseMany only: what befell this key
+
+	// Moment is the point in the history of the cache's regions before the load
+	// begins; zero if the cache does not track regions.
+	Moment Moment
 }
 
 // LeaseState is the state of a key as a Lease call found it.
@@ -189,6 +194,10 @@ const (
 	LeaseFound
 	// LeaseFree: the key is absent. Only Peek says so; Lease takes it.
 	LeaseFree
+	// LeaseMarked: the key's source is being written. Load, but do not fill.
+	// Lease is the epoch of the mark: a load that began under it may be shared
+	// by a caller who sees the same one.
+	LeaseMarked
 )
 
 // Appender reads into memory that the caller brings.

@@ -19,6 +19,9 @@ func (r *run[V]) claim() (decided bool) {
 				r.lease = claim.Lease
 				return false
 			}
+			if err == nil && claim.State == LeaseMarked {
+				r.unfillable = ErrBeingWritten
+			}
 			if err != nil || claim.State != LeaseFound {
 				break
 			}

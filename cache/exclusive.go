@@ -11,7 +11,7 @@ import (
 // belongs to the loader until the loader returns.
 type Entry struct {
 	// EntryOptions of the entry. Zero fields come from TypedOptions.Defaults,
-	// then from the backend. Lease is ignored.
+	// then from the backend. Lease and Mark are ignored.
 	EntryOptions
 
 	// NoStore gives the result to the callers and does not store it.
@@ -209,10 +209,11 @@ type run[V any] struct {
 	create func(context.Context, *Entry) (V, error)
 	cached bool // whether the cache takes part
 
-	lease   Lease
-	entry   Entry
-	value   V
-	outcome error // what claim decided
+	lease      Lease
+	unfillable error // why the key may not be filled, where that is for the observer
+	entry      Entry
+	value      V
+	outcome    error // what claim decided
 }
 
 func (r *run[V]) do() {
@@ -243,6 +244,9 @@ func (r *run[V]) deliver(err error) {
 		o.negative = true
 	}
 	wanted := r.cached && (err == nil || o.negative)
+	if r.unfillable != nil && err == nil && !r.entry.NoStore {
+		r.by.fillRefused(r.load.ctx, r.unfillable)
+	}
 	storeErr := shielded(func() error {
 		return r.typed.keep(r.by, r.flight, r.key, r.lease, o, &r.entry, wanted)
 	})
@@ -314,7 +318,7 @@ func (t *Typed[V]) entryOptions(o *object[V], e *Entry, lease Lease) EntryOption
 		opts = EntryOptions{TTL: t.opts.NegativeTTL}
 	}
 	opts = opts.Inherit(t.opts.Defaults)
-	opts.Lease = lease
+	opts.Lease, opts.Mark = lease, WriteMark{}
 	return opts
 }
 

@@ -41,8 +41,9 @@ type arrival struct {
 // to this process, whose coordinator knows nothing of it, and joins the load.
 // The write has voided the load's lease, though. So a caller joins a flight that
 // is older than itself only if Peek, asked after the caller came, shows the
-// flight's lease; else it puts a new flight in its place. Who joined the old
-// one before may take what it brings, and its fill is refused.
+// flight's lease, or the epoch of the write mark that the flight began under;
+// else it puts a new flight in its place. Who joined the old one before may take
+// what it brings, and its fill is refused.
 func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l *load, a arrival) (f *flight, led, doubt bool, err error) {
 	if isHeld(ctx, c, key.name) {
 		return nil, false, false, ErrRecursiveLoad
@@ -100,6 +101,8 @@ func (f *flight) joinableLocked(a arrival) bool {
 	switch f.claim.State {
 	case LeaseGranted:
 		return a.seen.State == LeaseBusy && a.seen.Lease == f.claim.Lease
+	case LeaseMarked:
+		return a.seen.State == LeaseMarked && a.seen.Lease == f.claim.Lease
 	case LeaseRefused:
 		return a.seen.State == LeaseRefused && f.claim.Err == nil
 	}

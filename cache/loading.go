@@ -132,6 +132,16 @@ func (l *Loading[K, V]) Set(ctx context.Context, id K, value V, opts EntryOption
 	return l.typed.Set(ctx, l.key(id), value, opts)
 }
 
+// Write runs write, which changes the source of id, under a write mark, and
+// stores what it returned: see Typed.Write.
+func (l *Loading[K, V]) Write(ctx context.Context, id K, opts EntryOptions, write func(ctx context.Context) (V, error)) (V, error) {
+	if l.typed.configErr != nil {
+		var zero V
+		return zero, l.typed.configErr
+	}
+	return l.typed.Write(ctx, l.key(id), opts, write)
+}
+
 // Remove deletes what is cached of id: see Typed.Remove.
 func (l *Loading[K, V]) Remove(ctx context.Context, id K) error {
 	if l.typed.configErr != nil {

@@ -31,7 +31,8 @@ type Locker interface {
 	// a lock stands it returns ErrLocked at once, whoever holds it. Without an
 	// entry it returns ErrNoEntry; with Force it locks the absent key: the item
 	// is then the zero VersionedItem with Locked set, reads miss, Lease is
-	// refused, and PutAndUnlock stores the entry.
+	// refused, and PutAndUnlock stores the entry. Force drops a write mark, whose
+	// EndWrite then removes the lock or what it stored.
 	GetAndLock(ctx context.Context, key string, ttl time.Duration, opts LockOptions) (item VersionedItem, handle LockHandle, err error)
 
 	// PutAndUnlock replaces the entry and ends the lock, and returns the new

@@ -24,11 +24,12 @@ type leg[K comparable, V any] struct {
 	by     *Coordinator
 	flight *flight
 
-	cached  bool // whether to store the result
-	lease   Lease
-	decided bool // value and err are known without the loader
-	value   V
-	err     error
+	cached     bool // whether to store the result
+	lease      Lease
+	unfillable error // as in run
+	decided    bool  // value and err are known without the loader
+	value      V
+	err        error
 }
 
 func (b *batchRun[K, V]) do() {
@@ -88,6 +89,8 @@ func (b *batchRun[K, V]) claim() {
 				l.lease, l.cached = r.Lease, true
 			case r.Err == nil && r.State == LeaseFound:
 				look = append(look, l)
+			case r.Err == nil && r.State == LeaseMarked:
+				l.unfillable = ErrBeingWritten
 			}
 		}
 	}
@@ -170,6 +173,9 @@ func (b *batchRun[K, V]) store(objects []*object[V]) (err error) {
 	for i := range b.legs {
 		l, o := &b.legs[i], objects[i]
 		o.negative = t.opts.NegativeTTL > 0 && errors.Is(l.err, ErrNotFound)
+		if l.unfillable != nil && l.err == nil && !b.entry.NoStore {
+			l.by.fillRefused(ctx, l.unfillable)
+		}
 		wanted := l.cached && !l.decided && (l.err == nil || o.negative)
 		if t.objects != nil || t.batcher == nil || t.leaser == nil {
 			err = errors.Join(err, t.keep(l.by, l.flight, l.key, l.lease, o, &b.entry, wanted))

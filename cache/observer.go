@@ -74,7 +74,7 @@ type Stats struct {
 	Loads        uint64 // loads run
 	LoadErrors   uint64 // of these, ended with an error
 	LoadsShared  uint64 // callers that waited for another's load
-	FillsRefused uint64 // load results not stored, because the key was written meanwhile or could not be leased
+	FillsRefused uint64 // load results not stored, because the key was written meanwhile, or its source is being written
 
 	JoinsRefused uint64 // loads in flight not joined, because another process had written their key
 

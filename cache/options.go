@@ -48,6 +48,20 @@ type EntryOptions struct {
 	// stands, and else returns ErrLeaseLost. See Leaser. Only loaders' plumbing
 	// needs it.
 	Lease Lease
+
+	// Mark, if not zero, makes a Set the end of the write that this mark began:
+	// see WriteMarker. It stores only if the mark stands as BeginWrite left it;
+	// otherwise it ends the write and returns ErrWriteOverlapped. With any other
+	// error the write may not have ended: call EndWrite. Not with Lease.
+	Mark WriteMark
+
+	// Tokens are the regions that the entry depends on: see Regions. The slice
+	// is not kept. At most MaxTokens; counters have none.
+	Tokens []Token
+
+	// Since, if not zero, makes a Set store only if none of Tokens expired after
+	// it, and else return ErrRegionExpired. Zero: the entry counts from now.
+	Since Moment
 }
 
 // Priority says how willingly an entry is evicted.
@@ -148,11 +162,19 @@ func (o EntryOptions) checkKeeping() error {
 	if o.Size < 0 {
 		return &OptionError{Option: "EntryOptions.Size", Value: o.Size, Reason: "must not be negative", Err: ErrInvalidConfig}
 	}
+	if o.Mark != (WriteMark{}) && o.Mark.Writer == [16]byte{} {
+		return ErrInvalidMark
+	}
+	if o.Mark != (WriteMark{}) && o.Lease != (Lease{}) {
+		return errMarkAndLease
+	}
 	if o.Priority > PriorityPinned {
 		return &OptionError{Option: "EntryOptions.Priority", Value: uint8(o.Priority), Reason: "is unknown", Err: ErrInvalidConfig}
 	}
 	return nil
 }
+
+var errMarkAndLease = &OptionError{Option: "EntryOptions.Mark", Value: "a mark", Reason: "does not go with Lease", Err: ErrInvalidConfig}
 
 func invalidTTL(field string, value any, reason string) error {
 	return &OptionError{Option: "EntryOptions." + field, Value: value, Reason: reason, Err: ErrInvalidTTL}

@@ -50,11 +50,12 @@ type TypedOptions[V any] struct {
 // other, from a miss and from a negative entry.
 type Typed[V any] struct {
 	cache     Cache
-	objects   Objects // nil if values are encoded
-	abstract  bool    // V is an interface type
-	leaser    Leaser  // nil if the cache has no leases
-	peeker    Peeker  // nil if no other process writes the cache
-	batcher   Batcher // nil if the cache moves one entry at a time
+	objects   Objects     // nil if values are encoded
+	abstract  bool        // V is an interface type
+	leaser    Leaser      // nil if the cache has no leases
+	peeker    Peeker      // nil if no other process writes the cache
+	batcher   Batcher     // nil if the cache moves one entry at a time
+	marker    WriteMarker // nil if the cache has no write marks
 	names     Coordinated
 	shared    *Coordinator // for the switch and the counters
 	own       *Coordinator // not nil if the cache brought none
@@ -89,6 +90,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	t.objects, _ = As[Objects](c)
 	t.abstract = reflect.TypeFor[V]().Kind() == reflect.Interface
 	t.batcher, _ = As[Batcher](c)
+	t.marker, _ = As[WriteMarker](c)
 	names, leaser, ok := coordination(c)
 	if ok {
 		t.leaser = leaser
@@ -137,13 +139,14 @@ func (t *Typed[V]) Get(ctx context.Context, key string) (value V, found bool, er
 // Set stores value under key; what opts leave zero comes from
 // TypedOptions.Defaults. Any V is a value, nil included. It ends a load in
 // flight for key, whose result is then not stored. A value that the codec
-// refuses is ErrUnencodable, and the entry stays as it was.
+// refuses is ErrUnencodable, and the entry stays as it was. With opts.Mark it
+// ends a write: see EntryOptions.Mark.
 func (t *Typed[V]) Set(ctx context.Context, key string, value V, opts EntryOptions) error {
 	if err := t.ready(ctx); err != nil {
 		return err
 	}
 	if t.bypassed(ctx) {
-		return t.remove(ctx, key) // what is there now is out of date
+		return t.forget(ctx, key, opts.Mark)
 	}
 	return t.write(key, func() error {
 		return t.put(ctx, key, &object[V]{value: value}, opts.Inherit(t.opts.Defaults))
@@ -166,6 +169,15 @@ func (t *Typed[V]) Remove(ctx context.Context, key string) error {
 		return err
 	}
 	return t.remove(ctx, key)
+}
+
+// forget ends a write with this mark, or else removes what is there: without
+// the cache the value is not stored, and what is there is out of date.
+func (t *Typed[V]) forget(ctx context.Context, key string, mark WriteMark) error {
+	if mark == (WriteMark{}) || t.marker == nil {
+		return t.remove(ctx, key)
+	}
+	return t.marker.EndWrite(ctx, key, mark)
 }
 
 func (t *Typed[V]) remove(ctx context.Context, key string) error {

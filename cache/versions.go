@@ -44,7 +44,9 @@ type Versioner interface {
 
 	// Add stores the entry if there is none, and returns its version.
 	// Otherwise nothing changes and it returns ErrExists. A lease, or a forced
-	// lock, is no entry: Add voids it, as Set does.
+	// lock, is no entry: Add voids it, as Set does. A write mark is no entry
+	// either, but refuses it with ErrBeingWritten: whoever adds may have read the
+	// source before it is written.
 	Add(ctx context.Context, key string, value []byte, opts EntryOptions) (Version, error)
 
 	// RemoveVersion removes the entry if its version is have, locked or not,

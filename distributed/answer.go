@@ -65,7 +65,7 @@ func (a answer) number(i int) int64 {
 // refusal returns the error that a means, or nil. Foreign data is no entry.
 func (a answer) refusal() error {
 	switch a.word {
-	case "ok", "same", "gone", "hold":
+	case "ok", "same", "gone", "hold", "over":
 		return nil
 	case "none":
 		return cache.ErrNoEntry
@@ -78,6 +78,10 @@ func (a answer) refusal() error {
 		e := new(cache.VersionMismatchError)
 		copy(e.Current[:], a.text(0))
 		return e
+	case "full":
+		return cache.ErrTooManyWriters
+	case "marked":
+		return cache.ErrBeingWritten
 	case "exists":
 		return cache.ErrExists
 	case "locked":

@@ -43,8 +43,8 @@ func (c *Cache) SetMany(ctx context.Context, items []cache.Item) error {
 
 // schedule orders the items that are fit to be stored. Of one key's items, an
 // unconditional one makes those before it pointless: they are left out, and
-// winner names the item that took their place. Fills after it remain and go
-// one by one. So every round has distinct keys, and the order within it does
+// winner names the item that took their place. Fills and ends of writes after it
+// remain and go one by one. So every round has distinct keys, and the order within it does
 // not matter: it is lost when the server has forgotten a script, or moved a
 // slot, and a part of the round is sent again.
 func schedule(ready []prepared, errs []error) (winner []int, rounds [][]int) {
@@ -52,7 +52,7 @@ func schedule(ready []prepared, errs []error) (winner []int, rounds [][]int) {
 	last := make(map[string]int, len(ready)) // the last unconditional item of a key
 	for i := range ready {
 		winner[i] = i
-		if errs[i] == nil && ready[i].lease == (cache.Lease{}) {
+		if errs[i] == nil && ready[i].unconditional() {
 			last[ready[i].name] = i
 		}
 	}
@@ -84,14 +84,14 @@ func (c *Cache) setRound(ctx context.Context, ready []prepared, round []int, err
 		if p.plain() {
 			b.add(i, p.name, p.setCmd(ctx))
 		} else {
-			b.add(i, p.name, storeScript.Cmd(ctx, p.name, p.storeArgs()...))
+			b.add(i, p.name, p.scriptCmd(ctx))
 		}
 	}
 	results := c.send(ctx, b, transport.Write)
 	for j, i := range b.index {
 		err := serverError(results[j])
 		if script, ok := b.cmds[j].(*transport.ScriptCmd); ok && err == nil {
-			err = stored(script.Cmd)
+			err = ready[i].stored(script)
 		}
 		errs[i] = c.noteSet(err)
 	}
@@ -110,17 +110,17 @@ func (c *Cache) RemoveMany(ctx context.Context, keys []string) error {
 	for i, key := range keys {
 		if errs[i] = cache.CheckKey(key); errs[i] == nil {
 			name := c.name(key)
-			b.add(i, name, redis.NewIntCmd(ctx, "unlink", name))
+			b.add(i, name, invalidation(ctx, name))
 			written = append(written, key)
 		}
 	}
 	c.invalidate(written)
 	defer c.invalidate(written)
 	for j, err := range c.send(ctx, b, transport.Write) {
-		errs[b.index[j]] = serverError(err)
 		if err == nil {
-			c.removes.Add(uint64(b.cmds[j].(*redis.IntCmd).Val()))
+			err = c.noteRemoved(b.cmds[j].(*transport.ScriptCmd))
 		}
+		errs[b.index[j]] = serverError(err)
 	}
 	return batchError(op, errs, func(i int) string { return keys[i] })
 }

@@ -41,6 +41,7 @@ var (
 	_ cache.Appender      = (*Cache)(nil)
 	_ cache.Versioner     = (*Cache)(nil)
 	_ cache.Locker        = (*Cache)(nil)
+	_ cache.WriteMarker   = (*Cache)(nil)
 	_ cache.Coordinated   = (*Cache)(nil)
 	_ cache.StatsReporter = (*Cache)(nil)
 )
@@ -126,6 +127,7 @@ const (
 	isValue
 	isLease
 	isHold // a lock without a value
+	isMark
 	isCounter
 )
 
@@ -135,6 +137,8 @@ func decode(name string, raw []byte) entry {
 	switch {
 	case err == nil && h.Kind == envelope.Lease:
 		return entry{state: isLease, header: h}
+	case err == nil && h.Kind == envelope.Mark:
+		return entry{state: isMark, header: h}
 	case err == nil && h.Kind == envelope.Hold:
 		return entry{state: isHold, header: h}
 	case err == nil:

@@ -9,10 +9,11 @@ import (
 	"github.com/larder-go/larder/internal/envelope"
 )
 
-// How every lease and every hold begins.
+// How every lease, every hold and every write mark begins.
 const (
 	leaseHead = envelope.Magic + string(rune(envelope.Lease)) + "\x00"
 	holdHead  = envelope.Magic + string(rune(envelope.Hold)) + "\x00"
+	markHead  = envelope.Magic + string(rune(envelope.Mark)) + "\x00"
 )
 
 // Increment adds delta to the counter under key, which is a plain decimal
@@ -34,7 +35,7 @@ func (c *Cache) Increment(ctx context.Context, key string, delta int64, opts cac
 	}
 	c.coordinator.Invalidate(key)
 	defer c.coordinator.Invalidate(key)
-	cmd, err := c.eval(ctx, op, key, incrementScript, strconv.FormatInt(delta, 10), millis(life.TTL), leaseHead, holdHead)
+	cmd, err := c.eval(ctx, op, key, incrementScript, strconv.FormatInt(delta, 10), millis(life.TTL), leaseHead, holdHead, markHead)
 	if err != nil {
 		return 0, err
 	}

@@ -106,6 +106,10 @@ func TestOnEveryServer(t *testing.T) {
 		{"GetItem", testGetItem},
 		{"VersionHasOneHeir", testVersionHasOneHeir},
 		{"OptimisticIncrements", testOptimisticIncrements},
+		{"MarkLayout", testMarkLayout},
+		{"MarkIsPruned", testMarkIsPruned},
+		{"DamagedMark", testDamagedMark},
+		{"MarkIsNoDamage", testMarkIsNoDamage},
 	}
 	on := func(name string, start func(t *testing.T) redis.UniversalClient) {
 		t.Run(name, func(t *testing.T) {

@@ -121,6 +121,8 @@ func (e entry) reply() cache.LeaseReply {
 		return cache.LeaseReply{State: cache.LeaseFound}
 	case e.state == isLease:
 		return cache.LeaseReply{State: cache.LeaseBusy, Lease: cache.Lease(e.header.ID)}
+	case e.state == isMark:
+		return cache.LeaseReply{State: cache.LeaseMarked, Lease: cache.Lease(e.header.ID)}
 	case e.state == isAbsent || e.damaged():
 		return cache.LeaseReply{State: cache.LeaseFree}
 	}

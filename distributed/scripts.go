@@ -45,6 +45,13 @@ var (
 	commitLua string
 	//go:embed scripts/unlock.lua
 	unlockLua string
+
+	//go:embed scripts/invalidate.lua
+	invalidateLua string
+	//go:embed scripts/begin_write.lua
+	beginWriteLua string
+	//go:embed scripts/end_write.lua
+	endWriteLua string
 )
 
 var (
@@ -53,9 +60,11 @@ var (
 	extendScript    = transport.NewScript(extendLua)
 	releaseScript   = transport.NewScript(releaseLua)
 	incrementScript = transport.NewScript(incrementLua)
+
+	invalidateScript = transport.NewScript(invalidateLua)
 )
 
-// The scripts for windows, versions and locks begin with the one that finds out
+// The scripts for windows, versions, locks and write marks begin with the one that finds out
 // what is there.
 var (
 	touchScript   = transport.NewScript(entryLua + touchLua)
@@ -67,4 +76,7 @@ var (
 	lockScript    = transport.NewScript(entryLua + lockLua)
 	commitScript  = transport.NewScript(entryLua + commitLua)
 	unlockScript  = transport.NewScript(entryLua + unlockLua)
+
+	beginWriteScript = transport.NewScript(entryLua + beginWriteLua)
+	endWriteScript   = transport.NewScript(entryLua + endWriteLua)
 )

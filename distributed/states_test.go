@@ -33,7 +33,7 @@ func (s server) arrange(t *testing.T, state string) arranged {
 	t.Helper()
 	ctx := t.Context()
 	a := arranged{key: "key"}
-	must(t, s.Remove(ctx, a.key))
+	must(t, s.client.Del(ctx, s.prefix+a.key).Err())
 	var err error
 	add := func() {
 		a.version, err = s.Add(ctx, a.key, []byte("old"), cache.EntryOptions{TTL: time.Hour})
@@ -57,6 +57,15 @@ func (s server) arrange(t *testing.T, state string) arranged {
 		must(t, err)
 	case "lease":
 		lease(t, s, a.key)
+	case "marked":
+		must(t, second(s.BeginWrite(ctx, a.key, time.Hour)))
+	case "torn": // a mark that is damaged
+		must(t, second(s.BeginWrite(ctx, a.key, time.Hour)))
+		raw := s.stored(t, a.key)
+		s.raw(t, a.key, raw[:len(raw)-1])
+	case "lent": // a mark of another key
+		must(t, second(s.BeginWrite(ctx, "another", time.Hour)))
+		s.raw(t, a.key, s.stored(t, "another"))
 	case "counter":
 		_, err = s.Increment(ctx, a.key, 1, forever)
 		must(t, err)
@@ -106,10 +115,16 @@ func (s server) state(t *testing.T, key string) string {
 		return "counter"
 	case errors.Is(err, envelope.ErrForeign):
 		return "foreign"
+	case errors.Is(err, envelope.ErrOtherKey) && raw[4] == 'M':
+		return "lent"
 	case errors.Is(err, envelope.ErrOtherKey):
 		return "another's"
+	case err != nil && raw[4] == 'M':
+		return "torn"
 	case err != nil:
 		return "damaged"
+	case h.Kind == envelope.Mark:
+		return "marked"
 	case h.Kind == envelope.Lease:
 		return "lease"
 	case h.Kind == envelope.Hold:
@@ -127,6 +142,7 @@ var outcomes = map[string]error{
 	"ok": nil, "false": errFalse, "none": cache.ErrNoEntry, "exists": cache.ErrExists, "version": cache.ErrVersionMismatch,
 	"locked": cache.ErrLocked, "unlocked": cache.ErrNotLocked, "handle": cache.ErrInvalidHandle,
 	"type": cache.ErrWrongType, "lost": cache.ErrLeaseLost,
+	"marked": cache.ErrBeingWritten, "overlapped": cache.ErrWriteOverlapped,
 }
 
 func reported(did bool, err error) error {
@@ -178,15 +194,15 @@ func (s server) plainRows() []row {
 			func(ctx context.Context, a arranged) error {
 				return s.Set(ctx, a.key, stateValue, fillWith(cache.Lease{1}))
 			}},
-		{"Remove", false, "*:ok=absent",
+		{"Remove", false, "marked:ok *:ok=absent",
 			func(ctx context.Context, a arranged) error { return s.Remove(ctx, a.key) }},
-		{"RemoveMany", false, "*:ok=absent",
+		{"RemoveMany", false, "marked:ok *:ok=absent",
 			func(ctx context.Context, a arranged) error { return s.RemoveMany(ctx, []string{a.key}) }},
 		{"Refresh", false, "*:ok",
 			func(ctx context.Context, a arranged) error { return s.Refresh(ctx, a.key) }},
 		{"Release", false, "*:ok",
 			func(ctx context.Context, a arranged) error { return s.Release(ctx, a.key, cache.Lease(a.handle)) }},
-		{"Increment", false, "absent:ok=counter lease:ok=counter held:ok=counter counter:ok *:type",
+		{"Increment", false, "absent:ok=counter lease:ok=counter marked:ok=counter lent:ok=counter held:ok=counter counter:ok *:type",
 			func(ctx context.Context, a arranged) error { return second(s.Increment(ctx, a.key, 1, forever)) }},
 	}
 }
@@ -204,7 +220,7 @@ func (s server) versionRows() []row {
 				_, newer, found, err := s.GetIfNewer(ctx, a.key, cache.Version{1})
 				return reported(newer && found, err)
 			}},
-		{"Add", false, "value:exists locked:exists lapsed:exists counter:type foreign:type list:type *:ok=new",
+		{"Add", false, "value:exists locked:exists lapsed:exists counter:type foreign:type list:type marked:marked *:ok=new",
 			func(ctx context.Context, a arranged) error { return second(s.Add(ctx, a.key, stateValue, stateOpts)) }},
 		{"CompareAndSet", false, "value:ok=new locked:ok=new lapsed:ok=new damaged:none *:?", compareAndSet},
 		{"CompareAndSet", true, "value:version locked:version lapsed:version counter:type *:none", compareAndSet},
@@ -244,10 +260,29 @@ func (s server) lockRows() []row {
 	}
 }
 
+// markRows are the calls of a writer. It is none of those that are there.
+func (s server) markRows() []row {
+	other := cache.WriteMark{Writer: [16]byte{1}, Epoch: [16]byte{1}}
+	return []row{
+		{"BeginWrite", false, "*:ok=marked",
+			func(ctx context.Context, a arranged) error { return second(s.BeginWrite(ctx, a.key, time.Minute)) }},
+		{"EndWrite", false, "marked:ok *:ok=absent",
+			func(ctx context.Context, a arranged) error { return s.EndWrite(ctx, a.key, other) }},
+		{"Set with Mark", false, "marked:overlapped *:overlapped=absent",
+			func(ctx context.Context, a arranged) error {
+				return s.Set(ctx, a.key, stateValue, cache.EntryOptions{TTL: time.Hour, Mark: other})
+			}},
+		{"SetMany with Mark", false, "marked:overlapped *:overlapped=absent",
+			func(ctx context.Context, a arranged) error {
+				return s.SetMany(ctx, []cache.Item{{Key: a.key, Value: stateValue, Options: cache.EntryOptions{Mark: other}}})
+			}},
+	}
+}
+
 // testStates tries every call in every state of a key.
 func testStates(t *testing.T, s server) {
-	for _, row := range slices.Concat(s.plainRows(), s.versionRows(), s.lockRows()) {
-		for _, state := range strings.Fields("absent value locked lapsed held lease counter foreign list damaged another's") {
+	for _, row := range slices.Concat(s.plainRows(), s.versionRows(), s.lockRows(), s.markRows()) {
+		for _, state := range strings.Fields("absent value locked lapsed held lease marked torn lent counter foreign list damaged another's") {
 			outcome, after := cellOf(row.cells, state)
 			if outcome == "?" {
 				continue

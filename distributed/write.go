@@ -15,7 +15,8 @@ import (
 )
 
 // Set stores a copy of value under key, replacing whatever is there. It costs
-// one SET; with a sliding window in an absolute bound, or a lease, one script.
+// one SET; with a sliding window in an absolute bound, a lease or a write mark,
+// one script.
 // See cache.Cache.
 func (c *Cache) Set(ctx context.Context, key string, value []byte, opts cache.EntryOptions) error {
 	const op = "set"
@@ -34,11 +35,11 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, opts cache.En
 		err = serverError(c.transport.Do(ctx, p.name, p.setCmd(ctx), transport.Write))
 		return failed(op, key, c.noteSet(err))
 	}
-	cmd, err := c.eval(ctx, op, key, storeScript, p.storeArgs()...)
-	if err != nil {
-		return err
+	cmd := p.scriptCmd(ctx)
+	if err := c.transport.Do(ctx, p.name, cmd, transport.Write); err != nil {
+		return failed(op, key, serverError(err))
 	}
-	return failed(op, key, c.noteSet(stored(cmd)))
+	return failed(op, key, c.noteSet(p.stored(cmd)))
 }
 
 func (c *Cache) noteSet(err error) error {
@@ -48,8 +49,8 @@ func (c *Cache) noteSet(err error) error {
 	return err
 }
 
-// Remove deletes the entry under key, of whatever kind: one UNLINK. See
-// cache.Cache.
+// Remove deletes the entry under key, of whatever kind: one script, which is an
+// UNLINK unless there is a write mark. See cache.Cache.
 func (c *Cache) Remove(ctx context.Context, key string) error {
 	const op = "remove"
 	if err := c.beginKey(ctx, op, key); err != nil {
@@ -58,12 +59,11 @@ func (c *Cache) Remove(ctx context.Context, key string) error {
 	c.coordinator.Invalidate(key)
 	defer c.coordinator.Invalidate(key)
 	name := c.name(key)
-	cmd := redis.NewIntCmd(ctx, "unlink", name)
+	cmd := invalidation(ctx, name)
 	if err := c.transport.Do(ctx, name, cmd, transport.Write); err != nil {
 		return failed(op, key, serverError(err))
 	}
-	c.removes.Add(uint64(cmd.Val()))
-	return nil
+	return failed(op, key, c.noteRemoved(cmd))
 }
 
 // prepared is a value that is ready to be stored.
@@ -72,7 +72,8 @@ type prepared struct {
 	entry   []byte
 	version envelope.ID
 	life    cache.Lifetime
-	lease   cache.Lease // zero: store unconditionally
+	lease   cache.Lease     // the condition to store it, or
+	mark    cache.WriteMark // that; both zero: none
 }
 
 // prepare checks everything about a value to be stored.
@@ -90,7 +91,7 @@ func (c *Cache) prepare(key string, value []byte, opts cache.EntryOptions) (prep
 	if err != nil {
 		return prepared{}, err
 	}
-	p := prepared{name: c.name(key), version: newVersion(), life: life, lease: opts.Lease}
+	p := prepared{name: c.name(key), version: newVersion(), life: life, lease: opts.Lease, mark: opts.Mark}
 	h := envelope.Header{Kind: envelope.Value, ID: p.version, Window: life.Sliding}
 	p.entry = make([]byte, 0, envelope.HeaderSize+len(value))
 	p.entry = envelope.Append(p.entry, h, envelope.Digest(p.name), value)
@@ -111,7 +112,12 @@ func newLease() (token cache.Lease) {
 }
 
 // plain reports whether one SET does it.
-func (p *prepared) plain() bool { return p.lease == (cache.Lease{}) && p.bound() == 0 }
+func (p *prepared) plain() bool { return p.unconditional() && p.bound() == 0 }
+
+// unconditional reports whether it is stored whatever is there.
+func (p *prepared) unconditional() bool {
+	return p.lease == (cache.Lease{}) && p.mark == (cache.WriteMark{})
+}
 
 // bound returns the time until the absolute deadline that the entry must carry.
 // An entry without a sliding window needs none: its TTL is never moved.
@@ -131,16 +137,27 @@ func (p *prepared) setCmd(ctx context.Context) *redis.StatusCmd {
 	return redis.NewStatusCmd(ctx, "set", p.name, p.entry)
 }
 
-func (p *prepared) storeArgs() []any {
+// scriptCmd is the script that stores what one SET cannot.
+func (p *prepared) scriptCmd(ctx context.Context) *transport.ScriptCmd {
+	if p.mark != (cache.WriteMark{}) {
+		return endWriteScript.Cmd(ctx, p.name, entryArgs(p.name, endArgs(p.name, p.mark, p)...)...)
+	}
 	var lease []byte
 	if p.lease != (cache.Lease{}) {
 		lease = leaseEntry(p.name, p.lease)
 	}
-	return []any{lease, millis(p.life.Initial()), millis(p.bound()), p.entry}
+	return storeScript.Cmd(ctx, p.name, lease, millis(p.life.Initial()), millis(p.bound()), p.entry)
 }
 
-// stored tells what a store script answered.
-func stored(cmd *redis.Cmd) error {
+// stored tells what that script answered.
+func (p *prepared) stored(cmd *transport.ScriptCmd) error {
+	if p.mark != (cache.WriteMark{}) {
+		words, err := cmd.StringSlice()
+		if err == nil && (len(words) == 0 || words[0] != "ok") {
+			return cache.ErrWriteOverlapped
+		}
+		return err
+	}
 	n, err := cmd.Int()
 	if err == nil && n == 0 {
 		return cache.ErrLeaseLost

@@ -85,11 +85,11 @@ func (l *leases) held() (n int64) {
 		}
 		locks := 0
 		for _, r := range s.leases {
-			if r.locks {
+			if r.kind != isLease {
 				locks++
 			}
 		}
-		if locks != s.locks {
+		if locks != s.kept {
 			panic("the count of locks is off")
 		}
 		n += s.held.Load()

@@ -10,15 +10,17 @@ import (
 	"github.com/larder-go/larder/cache"
 )
 
-// leases holds the right to fill of each key that is being loaded, and the
-// forced lock of each absent key that has one: a key has either. It changes
+// leases holds the right to fill of each key that is being loaded, the write
+// mark of each that is being written, and the forced lock of each absent key
+// that has one: a key has one of them at most. It changes
 // only under the key's lock in the engine (except for sweeps and releases,
 // which only take away), so a lease is checked and spent, or voided, in one
 // atomic step with the write.
 //
 // It is bounded: a lease that ran out is swept, and a shard that is full of
-// live ones refuses more, which costs its callers their fills only. Forced locks
-// take up to half of a shard, and the place of another key's lease if they must.
+// live ones refuses more, which costs its callers their fills only. Marks and
+// forced locks take up to half of a shard, and the place of another key's lease
+// if they must.
 type leases struct {
 	seed   maphash.Seed
 	shards [leaseShards]leaseShard
@@ -27,7 +29,7 @@ type leases struct {
 const (
 	leaseShards   = 64
 	leasesInShard = 4096
-	locksInShard  = leasesInShard / 2
+	keptInShard   = leasesInShard / 2
 )
 
 type leaseShard struct {
@@ -35,16 +37,30 @@ type leaseShard struct {
 
 	mu     sync.Mutex
 	leases map[string]leaseRecord
-	locks  int   // how many of them are forced locks
+	kept   int   // how many of them are no leases, but marks and forced locks
 	first  int64 // no lease runs out before
 
 	_ [64]byte // keeps neighbours off this cache line
 }
 
 type leaseRecord struct {
-	lease    cache.Lease // or a handle
-	deadline int64
-	locks    bool // it is a forced lock
+	lease    cache.Lease // or a mark's epoch, or a lock's handle
+	deadline int64       // of a mark: of its last writer
+	kind     leaseKind
+	writers  []markWriter // of a mark; never changed, for copies share it
+}
+
+type leaseKind uint8
+
+const (
+	isLease leaseKind = iota
+	isMark
+	isLock // a forced one
+)
+
+// standsAt reports whether r is of this kind and stands at now.
+func (r leaseRecord) standsAt(now int64, kind leaseKind) bool {
+	return r.kind == kind && now < r.deadline
 }
 
 func newLeases() *leases {
@@ -66,8 +82,11 @@ func (l *leases) grant(key string, now, deadline int64) cache.LeaseReply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.leases[key]; ok && now < r.deadline {
-		if r.locks {
+		switch r.kind {
+		case isLock:
 			return cache.LeaseReply{State: cache.LeaseRefused}
+		case isMark:
+			return cache.LeaseReply{State: cache.LeaseMarked, Lease: r.lease}
 		}
 		return cache.LeaseReply{State: cache.LeaseBusy, Lease: r.lease}
 	}
@@ -98,7 +117,7 @@ func (l *leases) spend(key string, lease cache.Lease, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.leases[key]
-	if !ok || r.lease != lease || r.locks {
+	if !ok || r.lease != lease || r.kind != isLease {
 		return false
 	}
 	s.deleteLocked(key)
@@ -111,30 +130,39 @@ func (l *leases) extend(key string, lease cache.Lease, now, deadline int64) bool
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.leases[key]
-	if !ok || r.lease != lease || r.locks || now >= r.deadline {
+	if !ok || r.lease != lease || !r.standsAt(now, isLease) {
 		return false
 	}
 	s.putLocked(key, leaseRecord{lease: lease, deadline: deadline})
 	return true
 }
 
-// lock puts a forced lock on key until deadline, in the place of a lease. No
-// lock stands. It reports whether there is room.
+// lock puts a forced lock on key until deadline, in the place of a lease or a
+// mark. No lock stands. It reports whether there is room.
 func (l *leases) lock(key string, handle cache.LockHandle, now, deadline int64) bool {
 	s := l.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.leases) >= leasesInShard || s.locks >= locksInShard {
-		s.sweepLocked(now)
-	}
-	if s.locks >= locksInShard {
+	if !s.roomLocked(key, now) {
 		return false
 	}
-	s.deleteLocked(key)
-	if len(s.leases) >= leasesInShard {
+	s.putLocked(key, leaseRecord{lease: cache.Lease(handle), deadline: deadline, kind: isLock})
+	return true
+}
+
+// roomLocked makes room for a lock or a mark of key, whose lease or mark is
+// about to be replaced, and reports whether it could.
+func (s *leaseShard) roomLocked(key string, now int64) bool {
+	if len(s.leases) >= leasesInShard || s.kept >= keptInShard {
+		s.sweepLocked(now)
+	}
+	r, ok := s.leases[key]
+	if s.kept >= keptInShard && !(ok && r.kind != isLease) {
+		return false
+	}
+	if !ok && len(s.leases) >= leasesInShard {
 		s.dropLeaseLocked()
 	}
-	s.putLocked(key, leaseRecord{cache.Lease(handle), deadline, true})
 	return true
 }
 
@@ -147,13 +175,13 @@ func (l *leases) lockAt(key string, now int64) (handle cache.LockHandle, stands 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.leases[key]
-	if !ok || !r.locks || now >= r.deadline {
+	if !ok || !r.standsAt(now, isLock) {
 		return cache.LockHandle{}, false
 	}
 	return cache.LockHandle(r.lease), true
 }
 
-// void takes away whatever lease or forced lock of key stands.
+// void takes away whatever lease, mark or forced lock of key stands.
 func (l *leases) void(key string) {
 	s := l.shard(key)
 	if s.held.Load() == 0 {
@@ -164,12 +192,13 @@ func (l *leases) void(key string) {
 	s.mu.Unlock()
 }
 
+// voidAll takes away everything.
 func (l *leases) voidAll() {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
 		clear(s.leases)
-		s.locks, s.first = 0, never
+		s.kept, s.first = 0, never
 		s.held.Store(0)
 		s.mu.Unlock()
 	}
@@ -205,8 +234,8 @@ func (l *leases) next() int64 {
 func (s *leaseShard) putLocked(key string, r leaseRecord) {
 	s.deleteLocked(key)
 	s.leases[key] = r
-	if r.locks {
-		s.locks++
+	if r.kind != isLease {
+		s.kept++
 	}
 	s.first = min(s.first, r.deadline)
 	s.held.Store(int64(len(s.leases)))
@@ -216,7 +245,7 @@ func (s *leaseShard) putLocked(key string, r leaseRecord) {
 // least are leases: it is soon found.
 func (s *leaseShard) dropLeaseLocked() {
 	for key, r := range s.leases {
-		if !r.locks {
+		if r.kind == isLease {
 			s.deleteLocked(key)
 			return
 		}
@@ -224,8 +253,8 @@ func (s *leaseShard) dropLeaseLocked() {
 }
 
 func (s *leaseShard) deleteLocked(key string) {
-	if r, ok := s.leases[key]; ok && r.locks {
-		s.locks--
+	if r, ok := s.leases[key]; ok && r.kind != isLease {
+		s.kept--
 	}
 	delete(s.leases, key)
 	s.held.Store(int64(len(s.leases)))

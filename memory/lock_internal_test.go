@@ -31,8 +31,8 @@ func TestForcedLocksAreBounded(t *testing.T) {
 			locked++
 		}
 	}
-	if locked != leaseShards*locksInShard || l.held() != leaseShards*leasesInShard {
-		t.Errorf("%d locks, %d records, want %d, %d", locked, l.held(), leaseShards*locksInShard, leaseShards*leasesInShard)
+	if locked != leaseShards*keptInShard || l.held() != leaseShards*leasesInShard {
+		t.Errorf("%d locks, %d records, want %d, %d", locked, l.held(), leaseShards*keptInShard, leaseShards*leasesInShard)
 	}
 	for i := range 2 * leaseShards * leasesInShard {
 		l.grant("new "+strconv.Itoa(i), 100, 200)

@@ -58,10 +58,12 @@ func (c *Cache) CompareAndSet(ctx context.Context, key string, value []byte, hav
 
 // Add stores a copy of value under key if there is no entry. See
 // cache.Versioner. A forced lock on the absent key is no entry: Add drops it,
-// as Set does.
+// as Set does. A write mark refuses it with cache.ErrBeingWritten.
 func (c *Cache) Add(ctx context.Context, key string, value []byte, opts cache.EntryOptions) (cache.Version, error) {
-	return c.replace(ctx, "add", key, value, opts, true, nil, func(old *entry, _ int64) error {
+	return c.replace(ctx, "add", key, value, opts, true, nil, func(old *entry, now int64) error {
 		switch {
+		case old == nil && c.isMarked(key, now):
+			return cache.ErrBeingWritten
 		case old == nil:
 			return nil
 		case old.kind != kindBytes:

@@ -38,7 +38,7 @@ func (c *Cache) SetObject(ctx context.Context, key string, value any, opts cache
 	if c.maxValueBytes > 0 && size > int64(c.maxValueBytes) {
 		return opError("set", key, cache.ErrValueTooLarge)
 	}
-	return opError("set", key, c.store(e, opts.Lease, now))
+	return opError("set", key, c.store(e, opts, now))
 }
 
 // SetMany stores copies of the items' values. See cache.Batcher.
@@ -83,7 +83,7 @@ func (c *Cache) RemoveMany(ctx context.Context, keys []string) error {
 }
 
 // Clear removes every entry, pinned ones too. What others store while it runs
-// may stay. See cache.Clearer.
+// may stay. Write marks stand, as for Remove. See cache.Clearer.
 //
 // Leases are voided first, so that no load from before can fill a key that was
 // already passed, and fills that have spent theirs are waited for; and once
@@ -93,11 +93,11 @@ func (c *Cache) Clear(ctx context.Context) error {
 		return err
 	}
 	c.coordinator.InvalidateAll()
-	c.leases.voidAll()
+	c.leases.invalidateAll(c.now())
 	c.fills.Lock()
 	c.fills.Unlock() //lint:ignore SA2001 a barrier: who had spent a lease has stored by now
 	c.engine.clear()
-	c.leases.voidAll()
+	c.leases.invalidateAll(c.now())
 	c.coordinator.InvalidateAll()
 	c.settle()
 	return nil
@@ -173,7 +173,7 @@ func (c *Cache) setBytes(key string, value []byte, opts cache.EntryOptions) erro
 	if err != nil {
 		return err
 	}
-	return c.store(e, opts.Lease, now)
+	return c.store(e, opts, now)
 }
 
 // prepareBytes returns an entry that holds a copy of value, and the time it was
@@ -215,15 +215,19 @@ func (c *Cache) prepare(key string, kind kind, opts cache.EntryOptions) (e *entr
 
 // store puts e, made at now, in the table. Without a lease it ends the loads in
 // flight for its key; see cache.Coordinator for why twice.
-func (c *Cache) store(e *entry, lease cache.Lease, now int64) error {
-	fill := lease != cache.Lease{}
+func (c *Cache) store(e *entry, opts cache.EntryOptions, now int64) (err error) {
+	fill := opts.Lease != cache.Lease{}
 	if !c.limits.Load().fits(e.weight) {
 		return cache.ErrValueTooLarge
 	}
 	if !fill {
 		c.coordinator.Invalidate(e.key)
 	}
-	err := c.put(e, lease, now)
+	if opts.Mark == (cache.WriteMark{}) {
+		err = c.put(e, opts.Lease, now)
+	} else {
+		err = c.putMarked(e, opts.Mark, now)
+	}
 	if !fill {
 		c.coordinator.Invalidate(e.key)
 	}
@@ -288,7 +292,9 @@ func (c *Cache) admit(e, old *entry, now int64) error {
 func (c *Cache) remove(key string) {
 	c.coordinator.Invalidate(key)
 	c.engine.compute(key, func(*entry) *entry {
-		c.leases.void(key)
+		if c.leases.holds(key) {
+			c.leases.invalidate(key, c.now())
+		}
 		return nil
 	})
 	c.coordinator.Invalidate(key)

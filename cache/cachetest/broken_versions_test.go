@@ -78,3 +78,17 @@ func (b brokenLocks) RemoveLocked(ctx context.Context, key string, handle cache.
 func (b brokenLocks) ResetTTL(ctx context.Context, key string, ttl time.Duration) error {
 	return b.resetTTL(ctx, key, ttl)
 }
+
+// brokenMarks is WriteMarker, with each call replaceable.
+type brokenMarks struct {
+	beginWrite func(ctx context.Context, key string, ttl time.Duration) (cache.WriteMark, error)
+	endWrite   func(ctx context.Context, key string, mark cache.WriteMark) error
+}
+
+func (b brokenMarks) BeginWrite(ctx context.Context, key string, ttl time.Duration) (cache.WriteMark, error) {
+	return b.beginWrite(ctx, key, ttl)
+}
+
+func (b brokenMarks) EndWrite(ctx context.Context, key string, mark cache.WriteMark) error {
+	return b.endWrite(ctx, key, mark)
+}

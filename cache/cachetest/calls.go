@@ -38,6 +38,7 @@ func (e *env) calls() []call {
 	all = append(all, leaseCalls(c)...)
 	all = append(all, versionCalls(c)...)
 	all = append(all, lockCalls(c)...)
+	all = append(all, markCalls(c)...)
 	return append(all, batchCalls(c)...)
 }
 
@@ -132,6 +133,18 @@ func lockCalls(c cache.Cache) []call {
 		{"Unlock", func(ctx context.Context, key string) error { return l.Unlock(ctx, key, handle, time.Hour) }},
 		{"RemoveLocked", func(ctx context.Context, key string) error { _, err := l.RemoveLocked(ctx, key, handle); return err }},
 		{"ResetTTL", func(ctx context.Context, key string) error { return l.ResetTTL(ctx, key, time.Hour) }},
+	}
+}
+
+func markCalls(c cache.Cache) []call {
+	m, ok := cache.As[cache.WriteMarker](c)
+	if !ok {
+		return nil
+	}
+	mark := cache.WriteMark{Writer: [16]byte{1}, Epoch: [16]byte{1}}
+	return []call{
+		{"BeginWrite", func(ctx context.Context, key string) error { _, err := m.BeginWrite(ctx, key, time.Hour); return err }},
+		{"EndWrite", func(ctx context.Context, key string) error { return m.EndWrite(ctx, key, mark) }},
 	}
 }
 

@@ -190,6 +190,12 @@ func duringLoadCases() []testCase {
 			}
 			return e.c.Remove(e.ctx, "k")
 		}, miss},
+		{"EndWrite", []need{coordinated, marker}, func(e *env, _ typed) error {
+			return e.end("k", e.mark("k"))
+		}, miss},
+		{"TypedSetWithMark", []need{coordinated, marker}, func(e *env, t typed) error {
+			return t.Set(e.ctx, "k", "written", cache.EntryOptions{Mark: e.mark("k")})
+		}, "written"},
 		{"Clear", []need{coordinated, clearer}, func(e *env, _ typed) error { return as[cache.Clearer](e).Clear(e.ctx) }, miss},
 	}
 	var out []testCase

@@ -85,6 +85,8 @@ type side struct {
 	granted  []cache.Lease
 	versions []cache.Version // each once
 	handles  []cache.LockHandle
+	marks    []cache.WriteMark
+	epochs   [][16]byte // each once
 }
 
 // lease returns the n-th lease granted, counted from the last; none if there
@@ -113,6 +115,8 @@ func (s *side) reply(r cache.LeaseReply) string {
 		return "busy with an unknown lease"
 	case cache.LeaseFound:
 		return "found"
+	case cache.LeaseMarked:
+		return "marked, " + s.epochName(r.Lease)
 	default:
 		return "refused"
 	}
@@ -133,6 +137,7 @@ func errorName(err error) string {
 		cache.ErrWrongType, cache.ErrOverflow, cache.ErrLeaseLost,
 		cache.ErrVersionMismatch, cache.ErrInvalidVersion, cache.ErrNoEntry, cache.ErrExists,
 		cache.ErrLocked, cache.ErrNotLocked, cache.ErrInvalidHandle,
+		cache.ErrWriteOverlapped, cache.ErrTooManyWriters, cache.ErrInvalidMark, cache.ErrBeingWritten,
 	} {
 		if errors.Is(err, sentinel) {
 			return sentinel.Error()

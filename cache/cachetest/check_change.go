@@ -21,6 +21,10 @@ func (s *step) drawChange(t *rapid.T) {
 		s.handle = rapid.SampledFrom([]int{1, 1, 1, 1, 2, 0}).Draw(t, "handle")
 	}
 	switch s.what {
+	case beginsWrite:
+		s.ttl = rapid.SampledFrom([]time.Duration{100 * time.Millisecond, 200 * time.Millisecond, time.Second, time.Hour, 0}).Draw(t, "ttl")
+	case endsWrite:
+		s.mark = rapid.SampledFrom([]int{1, 1, 1, 2, 3, 0}).Draw(t, "mark")
 	case comparesSets, adds, putsUnlocks:
 		s.value = rapid.SampledFrom([]string{"v", "w", ""}).Draw(t, "value")
 		s.drawLifetime(t)
@@ -72,6 +76,14 @@ func (s step) takeChange(ctx context.Context, on *side, key string) string {
 	case removesLocked:
 		removed, err := find[cache.Locker](on).RemoveLocked(ctx, key, handle)
 		return fmt.Sprint(removed, " ", errorName(err))
+	case beginsWrite:
+		mark, err := find[cache.WriteMarker](on).BeginWrite(ctx, key, s.ttl)
+		if err == nil {
+			on.marks = append(on.marks, mark)
+		}
+		return fmt.Sprint(on.epochName(mark.Epoch), " ", errorName(err))
+	case endsWrite:
+		return errorName(find[cache.WriteMarker](on).EndWrite(ctx, key, fromLast(on.marks, s.mark)))
 	case resetsTTL:
 		return hitIfDone(true, find[cache.Locker](on).ResetTTL(ctx, key, s.ttl))
 	}
@@ -98,6 +110,19 @@ func (s *side) stored(v cache.Version, err error) string {
 		return "mismatch with " + s.versionName(mismatch.Current)
 	}
 	return s.versionName(v) + " " + errorName(err)
+}
+
+// epochName returns a name that both sides have for an epoch.
+func (s *side) epochName(epoch [16]byte) string {
+	if epoch == [16]byte{} {
+		return "no epoch"
+	}
+	i := slices.Index(s.epochs, epoch)
+	if i < 0 {
+		i = len(s.epochs)
+		s.epochs = append(s.epochs, epoch)
+	}
+	return fmt.Sprint("epoch ", i)
 }
 
 // versionName returns a name that both sides have for a version.

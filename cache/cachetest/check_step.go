@@ -20,6 +20,7 @@ type step struct {
 	sliding time.Duration
 	until   time.Duration // of the absolute expiration, from now
 	lease   int           // which of the leases granted, counted from the last; 0: none
+	mark    int           // which of the marks, likewise
 	version int           // which of the versions seen, likewise
 	handle  int           // which of the handles got, likewise
 	force   bool
@@ -61,6 +62,8 @@ const (
 	unlocks        action = "Unlock"
 	removesLocked  action = "RemoveLocked"
 	resetsTTL      action = "ResetTTL"
+	beginsWrite    action = "BeginWrite"
+	endsWrite      action = "EndWrite"
 )
 
 var stepNeeds = map[action]need{
@@ -69,6 +72,7 @@ var stepNeeds = map[action]need{
 	leases: leaser, leasesMany: leaser, releases: leaser, clears: clearer,
 	getsItem: versioner, getsIfNewer: versioner, comparesSets: versioner, adds: versioner, removesVersion: versioner,
 	takesLock: locker, putsUnlocks: locker, unlocks: locker, removesLocked: locker, resetsTTL: locker,
+	beginsWrite: marker, endsWrite: marker,
 }
 
 // stepKeys are few, so that calls meet; the last is refused.
@@ -101,6 +105,7 @@ func stepGenerator() *rapid.Generator[step] {
 		getsObject, setsObject, leases, leases, leases, leasesMany, releases, clears,
 		getsItem, getsItem, getsIfNewer, comparesSets, comparesSets, adds, removesVersion,
 		takesLock, takesLock, takesLock, putsUnlocks, unlocks, unlocks, removesLocked, resetsTTL,
+		beginsWrite, beginsWrite, beginsWrite, endsWrite, endsWrite,
 	}
 	return rapid.Custom(func(t *rapid.T) step {
 		s := step{what: rapid.SampledFrom(actions).Draw(t, "what")}
@@ -117,6 +122,9 @@ func stepGenerator() *rapid.Generator[step] {
 		case sets, setsMany, setsObject:
 			s.value = rapid.SampledFrom([]string{"v", "w", "", "42"}).Draw(t, "value")
 			s.lease = rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2}).Draw(t, "lease")
+			if s.lease == 0 {
+				s.mark = rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2}).Draw(t, "mark")
+			}
 			s.drawLifetime(t)
 		case increments:
 			s.delta = rapid.SampledFrom(stepDeltas).Draw(t, "delta")
@@ -169,7 +177,7 @@ func (s step) String() string {
 		zero  bool
 	}{
 		{"value", s.value, s.value == ""}, {"ttl", s.ttl, s.ttl == 0}, {"sliding", s.sliding, s.sliding == 0},
-		{"absolute in", s.until, s.until == 0}, {"lease", s.lease, s.lease == 0}, {"delta", s.delta, s.delta == 0},
+		{"absolute in", s.until, s.until == 0}, {"lease", s.lease, s.lease == 0}, {"mark", s.mark, s.mark == 0}, {"delta", s.delta, s.delta == 0},
 		{"version", s.version, s.version == 0}, {"handle", s.handle, s.handle == 0}, {"force", s.force, !s.force},
 	} {
 		if !f.zero {
@@ -188,7 +196,7 @@ func (s step) names() []string {
 }
 
 func (s step) options(on *side) cache.EntryOptions {
-	o := cache.EntryOptions{TTL: s.ttl, SlidingExpiration: s.sliding, Lease: on.lease(s.lease)}
+	o := cache.EntryOptions{TTL: s.ttl, SlidingExpiration: s.sliding, Lease: on.lease(s.lease), Mark: fromLast(on.marks, s.mark)}
 	if s.until != 0 {
 		o.AbsoluteExpiration = time.Now().Add(s.until)
 	}

@@ -33,6 +33,9 @@ func TestCheckCatchesSabotages(t *testing.T) {
 		"never unlocks", "keeps the lock at PutAndUnlock", "resets no TTL", "unlocks by ResetTTL", "keeps locks at Set",
 		"ends a locked entry at its deadline", "takes the deadline away by locking",
 		"unlocks without the ttl", "forgets the window at Unlock", "keeps the lease under a forced lock",
+		"marks nothing", "keeps the entry under a mark", "keeps the lease under a mark", "marks too briefly", "gives each writer an epoch", "keeps the epoch",
+		"never ends a write", "ends the writes of all", "ends only what is marked", "keeps the time of who has ended", "stores whatever the mark",
+		"removes the mark", "removes around the mark", "grants leases under a mark", "adds over a mark",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sabotageNamed(t, name)

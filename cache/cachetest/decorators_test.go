@@ -22,7 +22,7 @@ func TestModelKeepsTheContractPrefixed(t *testing.T) {
 }
 
 func TestPrefixedHasWhatTheCacheBelowHas(t *testing.T) {
-	all := []need{backend, batcher, counter, objects, leaser, appender, clearer, coordinated, reporter, versioner, locker}
+	all := []need{backend, batcher, counter, objects, leaser, appender, clearer, coordinated, reporter, versioner, locker, marker}
 	full := Prefixed(NewModel(cache.EntryOptions{}), testPrefix)
 	remote := Prefixed(withoutObjects{NewModel(cache.EntryOptions{})}.cache(), testPrefix)
 	unversioned := Prefixed(withoutVersions{NewModel(cache.EntryOptions{})}.cache(), testPrefix)
@@ -35,7 +35,7 @@ func TestPrefixedHasWhatTheCacheBelowHas(t *testing.T) {
 		if got, want := n.has(remote), !local; got != want {
 			t.Errorf("over a remote cache: has %s = %v, want %v", n.name, got, want)
 		}
-		changes := n.name == "Versioner" || n.name == "Locker"
+		changes := n.name == "Versioner" || n.name == "Locker" || n.name == "WriteMarker"
 		if got, want := n.has(unversioned), !local && !changes; got != want {
 			t.Errorf("over a remote cache without versions: has %s = %v, want %v", n.name, got, want)
 		}
@@ -112,6 +112,7 @@ func (w withoutObjects) cache() cache.Cache {
 		remote
 		cache.Versioner
 		cache.Locker
+		cache.WriteMarker
 	}
 	return struct{ changing }{w.m}
 }

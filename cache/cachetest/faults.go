@@ -50,7 +50,8 @@ type Fault struct {
 	// "increment", "count", "get_object", "set_object", "lease", "lease_many",
 	// "release", "clear", "get_item", "get_if_newer", "compare_and_set", "add",
 	// "remove_version", "get_and_lock", "put_and_unlock", "unlock",
-	// "remove_locked", "reset_ttl". None: all of them.
+	// "remove_locked", "reset_ttl", "begin_write", "end_write". None: all of
+	// them.
 	Ops []string
 
 	// Nth is the one call, of each of Ops, that it befalls; 1 is the first
@@ -151,6 +152,7 @@ var faultOps = map[string]opKind{
 	"get_item": opRead, "get_if_newer": opRead, "unlock": opWrite, "reset_ttl": opWrite,
 	"compare_and_set": opBoth, "add": opBoth, "remove_version": opBoth,
 	"get_and_lock": opBoth, "put_and_unlock": opBoth, "remove_locked": opBoth,
+	"begin_write": opBoth, "end_write": opWrite,
 }
 
 // name implements hook.

@@ -18,8 +18,8 @@ type hook interface {
 }
 
 // newLayer puts a layer over c that has the capabilities of c, if these are
-// all there are but Peeker, or all that a remote cache has (Peeker, or Versioner
-// and Locker, may be missing); over any other cache it has the four methods.
+// all there are but Peeker, or all that a remote cache has (Peeker, or Versioner,
+// Locker and WriteMarker together, may be missing); over any other cache it has the four methods.
 func newLayer(c cache.Cache, h hook) cache.Cache {
 	var ok [6]bool
 	l := &layer{hook: h, below: c}
@@ -32,16 +32,17 @@ func newLayer(c cache.Cache, h hook) cache.Cache {
 	if ok != [6]bool{true, true, true, true, true, true} {
 		return l
 	}
-	var holds, clears, peeks, versions, locks bool
+	var holds, clears, peeks, versions, locks, marks bool
 	l.objects, holds = cache.As[cache.Objects](c)
 	l.clearer, clears = cache.As[cache.Clearer](c)
 	l.peeker, peeks = cache.As[cache.Peeker](c)
 	l.versioner, versions = cache.As[cache.Versioner](c)
 	l.locker, locks = cache.As[cache.Locker](c)
+	l.marker, marks = cache.As[cache.WriteMarker](c)
 
 	remote := remoteLayer{l, (*batchLayer)(l), (*counterLayer)(l), (*leaseLayer)(l), (*backendLayer)(l)}
-	object, peek, version := (*objectLayer)(l), (*peekLayer)(l), versionedLayer{(*versionLayer)(l), (*lockLayer)(l)}
-	switch changes := versions && locks; {
+	object, peek, version := (*objectLayer)(l), (*peekLayer)(l), versionedLayer{(*versionLayer)(l), (*lockLayer)(l), (*markLayer)(l)}
+	switch changes := versions && locks && marks; {
 	case holds && clears && changes:
 		return &struct {
 			remoteLayer
@@ -84,6 +85,7 @@ type remoteLayer struct {
 type versionedLayer struct {
 	*versionLayer
 	*lockLayer
+	*markLayer
 }
 
 // layer is the four methods; the other types add to it.
@@ -102,6 +104,7 @@ type layer struct {
 	peeker      cache.Peeker
 	versioner   cache.Versioner
 	locker      cache.Locker
+	marker      cache.WriteMarker
 }
 
 func (l *layer) Get(ctx context.Context, key string) (value []byte, found bool, err error) {

@@ -2,6 +2,7 @@ package cachetest
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -99,5 +100,24 @@ func (l *lockLayer) RemoveLocked(ctx context.Context, key string, handle cache.L
 func (l *lockLayer) ResetTTL(ctx context.Context, key string, ttl time.Duration) error {
 	return l.hook.call(ctx, "reset_ttl", l.hook.name(key), func(ctx context.Context, key string) error {
 		return l.locker.ResetTTL(ctx, key, ttl)
+	})
+}
+
+type markLayer layer
+
+func (l *markLayer) BeginWrite(ctx context.Context, key string, ttl time.Duration) (mark cache.WriteMark, err error) {
+	err = l.hook.call(ctx, "begin_write", l.hook.name(key), func(ctx context.Context, key string) error {
+		mark, err = l.marker.BeginWrite(ctx, key, ttl)
+		return err
+	})
+	if err != nil && !errors.Is(err, cache.ErrOutcomeUnknown) {
+		return cache.WriteMark{}, err
+	}
+	return mark, err
+}
+
+func (l *markLayer) EndWrite(ctx context.Context, key string, mark cache.WriteMark) error {
+	return l.hook.call(ctx, "end_write", l.hook.name(key), func(ctx context.Context, key string) error {
+		return l.marker.EndWrite(ctx, key, mark)
 	})
 }

@@ -27,6 +27,7 @@ type Model struct {
 	entries map[string]*modelEntry
 	leases  map[string]modelLease
 	locks   map[string]modelLock // with an entry or, if forced, without one
+	marks   map[string]*modelMark
 	stats   cache.Stats
 }
 
@@ -66,6 +67,7 @@ var _ interface {
 	cache.Coordinated
 	cache.Versioner
 	cache.Locker
+	cache.WriteMarker
 } = (*Model)(nil)
 
 // NewModel returns an empty model. The zero defaults mean those of package
@@ -77,6 +79,7 @@ func NewModel(defaults cache.EntryOptions) *Model {
 		entries:     make(map[string]*modelEntry),
 		leases:      make(map[string]modelLease),
 		locks:       make(map[string]modelLock),
+		marks:       make(map[string]*modelMark),
 	}
 }
 
@@ -187,7 +190,8 @@ func (m *Model) SetObject(ctx context.Context, key string, value any, opts cache
 }
 
 // store replaces what is under key, expiration included, and voids its lease.
-// A fill does so only if its lease still stands.
+// A fill does so only if its lease still stands, and the end of a write only if
+// its mark does.
 func (m *Model) store(ctx context.Context, key string, e modelEntry, opts cache.EntryOptions) error {
 	fill := opts.Lease != cache.Lease{}
 	if !fill {
@@ -206,6 +210,9 @@ func (m *Model) store(ctx context.Context, key string, e modelEntry, opts cache.
 	if fill && !m.standsLocked(key, opts.Lease) {
 		return cache.ErrLeaseLost
 	}
+	if opts.Mark != (cache.WriteMark{}) && !m.spendLocked(key, opts.Mark) {
+		return cache.ErrWriteOverlapped
+	}
 	m.putLocked(key, e, life, now)
 	m.stats.Sets++
 	return nil
@@ -223,8 +230,10 @@ func (m *Model) putLocked(key string, e modelEntry, life cache.Lifetime, now tim
 	m.entries[key] = &e
 }
 
-// dropLocked removes whatever is under key: the entry, the lease and the lock.
+// dropLocked removes whatever is under key: the entry, the lease, the lock and the
+// mark.
 func (m *Model) dropLocked(key string) {
+	delete(m.marks, key)
 	delete(m.entries, key)
 	delete(m.leases, key)
 	delete(m.locks, key)
@@ -250,7 +259,7 @@ func (m *Model) Remove(ctx context.Context, key string) error {
 		return err
 	}
 	defer m.mu.Unlock()
-	m.dropLocked(key)
+	m.invalidateLocked(key)
 	m.stats.Removes++
 	return nil
 }
@@ -302,6 +311,9 @@ func (m *Model) Clear(ctx context.Context) error {
 	clear(m.entries)
 	clear(m.leases)
 	clear(m.locks)
+	for key := range m.marks {
+		m.invalidateLocked(key)
+	}
 	return nil
 }
 

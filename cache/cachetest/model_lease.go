@@ -27,6 +27,9 @@ func (m *Model) Lease(ctx context.Context, key string, ttl time.Duration) (cache
 	if m.lockedLocked(key) {
 		return cache.LeaseReply{State: cache.LeaseRefused}, nil
 	}
+	if mark := m.markLocked(key); mark != nil {
+		return cache.LeaseReply{State: cache.LeaseMarked, Lease: mark.epoch}, nil
+	}
 	if l, ok := m.leases[key]; ok && now.Before(l.until) {
 		return cache.LeaseReply{State: cache.LeaseBusy, Lease: l.token}, nil
 	}

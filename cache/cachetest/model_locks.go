@@ -48,6 +48,7 @@ func (m *Model) GetAndLock(ctx context.Context, key string, ttl time.Duration, o
 	l := modelLock{until: time.Now().Add(lasts)}
 	_, _ = rand.Read(l.handle[:]) // never fails
 	delete(m.leases, key)
+	delete(m.marks, key)
 	m.locks[key] = l
 	return item, l.handle, nil
 }

@@ -80,8 +80,11 @@ func (m *Model) CompareAndSet(ctx context.Context, key string, value []byte, hav
 // Add implements cache.Versioner.
 func (m *Model) Add(ctx context.Context, key string, value []byte, opts cache.EntryOptions) (cache.Version, error) {
 	return m.storeIf(ctx, key, value, opts, nil, func(e *modelEntry) error {
-		if e != nil {
+		switch {
+		case e != nil:
 			return cache.ErrExists
+		case m.markLocked(key) != nil:
+			return cache.ErrBeingWritten
 		}
 		return nil
 	})

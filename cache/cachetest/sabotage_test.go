@@ -171,6 +171,7 @@ type broken struct {
 
 	brokenVersions
 	brokenLocks
+	brokenMarks
 }
 
 func newBroken(build func(*Model, *broken)) *broken {
@@ -182,6 +183,7 @@ func newBroken(build func(*Model, *broken)) *broken {
 		lease: m.Lease, leaseMany: m.LeaseMany, extend: m.Extend, release: m.Release,
 		appendTo: m.AppendTo, clear: m.Clear, coord: m.Coordinate, stats: m.Stats, close: m.Close,
 		brokenVersions: versionsOf(m), brokenLocks: locksOf(m),
+		brokenMarks: brokenMarks{beginWrite: m.BeginWrite, endWrite: m.EndWrite},
 	}
 	build(m, b)
 	return b

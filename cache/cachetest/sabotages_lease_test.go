@@ -268,6 +268,7 @@ func exclusiveSabotages() []sabotage {
 			"Exclusive/TypedRemoveDuringLoad", "Exclusive/TypedSetDuringLoad", "Exclusive/RemoveDuringLoad", "Exclusive/ClearDuringLoad",
 			"Exclusive/SetThenRemoveDuringLoad", "Exclusive/RemoveManyDuringLoad", "Exclusive/SetManyThenRemoveDuringLoad",
 			"Exclusive/AddThenRemoveVersionDuringLoad", "Exclusive/LockThenRemoveLockedDuringLoad",
+			"Exclusive/EndWriteDuringLoad", "Exclusive/TypedSetWithMarkDuringLoad", "Mark/CallerAfterEndDoesNotJoin", "Mark/CallerAfterRemoveDoesNotJoin",
 		}},
 	}
 }

@@ -15,6 +15,7 @@ func sabotages() []sabotage {
 		basicSabotages(), inputSabotages(), expirySabotages(), slidingSabotages(), batchSabotages(),
 		counterSabotages(), objectSabotages(), leaseSabotages(), leaseVoidSabotages(), otherSabotages(), exclusiveSabotages(),
 		versionSabotages(), changeSabotages(), lockSabotages(), handleSabotages(), dropSabotages(), suspensionSabotages(), forceSabotages(),
+		markSabotages(), endSabotages(),
 	)
 }
 
@@ -315,7 +316,7 @@ func expirySabotages() []sabotage {
 			return o
 		}), []string{"Expiry/NoExpiry"}},
 		{"keeps entries without options for good", mapOptions(func(o cache.EntryOptions) cache.EntryOptions {
-			if o == (cache.EntryOptions{}) {
+			if o.TTL == 0 && o.SlidingExpiration == 0 && o.AbsoluteExpiration.IsZero() {
 				o.TTL = cache.NoExpiry
 			}
 			return o

@@ -3,14 +3,15 @@
 --   'value'   a value on which no lock stands, though one may have run out
 --   'locked'  a value with a lock
 --   'hold'    a lock without a value
+--   'mark'    writers of the source whose time is not over
 --   'none'    nothing, a lease, or an entry that is damaged
 --   'other'   a counter or foreign data; answered with its first bytes
--- and beside it head, size (of all), lock (its bytes, '' if there is none) and
--- now (of the server, in ms). The offsets are those of internal/envelope, plus 1.
+-- and beside it head, size (of all), lock (its bytes, '' if there is none),
+-- writers (of a mark) and now (of the server, in ms). The offsets are those of internal/envelope, plus 1.
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 55)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local size, lock = 0, ''
+local size, lock, writers = 0, '', ''
 
 local function number(s, first, last)
   local n = 0
@@ -29,6 +30,37 @@ local function bytes(n)
   return s
 end
 
+-- The writers but one whose time is not over, and when that of the last of them
+-- is.
+local function others(token)
+  local list, last = '', 0
+  for i = 1, #writers, 22 do
+    local stop = number(writers, i + 16, i + 21)
+    if stop > now and string.sub(writers, i, i + 15) ~= token then
+      list, last = list .. string.sub(writers, i, i + 21), math.max(last, stop)
+    end
+  end
+  return list, last
+end
+
+-- Whether head is of an entry of this key.
+local function intact()
+  return string.sub(head, 23, 30) == ARGV[1] and string.sub(head, 45, 50) == string.sub(head, 51, 56)
+end
+
+local function findMark()
+  local half = (size - 56) / 2
+  if half == 0 or half % 22 ~= 0 or not intact() then
+    return 'none'
+  end
+  writers = redis.call('GETRANGE', KEYS[1], 56, 55 + half)
+  if redis.call('GETRANGE', KEYS[1], 56 + half, -1) ~= writers or others('') == '' then
+    writers = ''
+    return 'none'
+  end
+  return 'mark'
+end
+
 local function find()
   if type(head) ~= 'string' then
     head = ''
@@ -45,6 +77,9 @@ local function find()
   if #head < 56 or kind == 'L\0' then
     return 'none'
   end
+  if kind == 'M\0' then
+    return findMark()
+  end
   if kind ~= 'V\0' and kind ~= 'K\0' and kind ~= 'H\0' then
     return 'other'
   end
@@ -53,8 +88,7 @@ local function find()
     lock = redis.call('GETRANGE', KEYS[1], length, -1)
     length = length + 56
   end
-  if size ~= length or string.sub(head, 23, 30) ~= ARGV[1]
-    or string.sub(head, 45, 50) ~= string.sub(head, 51, 56)
+  if size ~= length or not intact()
     or string.sub(lock, 1, 28) ~= string.sub(lock, 29) then
     return 'none'
   end
@@ -107,6 +141,11 @@ local function store(entry, ttl, bound)
   write(entry, tonumber(ttl))
 end
 
+-- Writes a mark with that header.
+local function mark(header, list, last)
+  write(header .. list .. list, last - now)
+end
+
 -- The value as its bytes are without a lock.
 local function unlocked()
   local entry = redis.call('GET', KEYS[1])
@@ -138,7 +177,7 @@ local function refusal(handle)
   if state == 'value' then
     return {'unlocked'}
   end
-  if state == 'none' then
+  if state == 'none' or state == 'mark' then
     return {'none'}
   end
   if string.sub(lock, 1, 16) ~= handle then

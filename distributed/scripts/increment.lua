@@ -1,7 +1,7 @@
--- Adds to a counter. Absent, Lease or Hold -> Counter; Counter -> Counter, keeping
+-- Adds to a counter. Absent, Lease, Mark or Hold -> Counter; Counter -> Counter, keeping
 -- its time to live; any other state stays.
 -- ARGV: 1 what to add; 2 time to live in ms of a new counter, '0' for none;
--- 3 the first bytes of a lease; 4 those of a hold.
+-- 3 the first bytes of a lease; 4 those of a hold; 5 those of a mark.
 -- Returns the new value as text, because Lua's numbers cannot hold it; 'type'
 -- if there is something else, 'range' if the sum does not fit.
 local there = redis.pcall('GETRANGE', KEYS[1], 0, 63)
@@ -20,7 +20,8 @@ if there == '0' or string.find(there, '^%-?[1-9]%d*$') then
 end
 local leased = #there == 56 and string.sub(there, 1, #ARGV[3]) == ARGV[3]
 local held = string.sub(there, 1, #ARGV[4]) == ARGV[4] and redis.call('STRLEN', KEYS[1]) == 112
-if not leased and not held and redis.call('EXISTS', KEYS[1]) == 1 then
+local marked = string.sub(there, 1, #ARGV[5]) == ARGV[5] and redis.call('STRLEN', KEYS[1]) % 44 == 12
+if not leased and not held and not marked and redis.call('EXISTS', KEYS[1]) == 1 then
   return 'type'
 end
 if ARGV[2] == '0' then

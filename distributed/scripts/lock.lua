@@ -1,5 +1,5 @@
 -- Locks a value, or the key alone. Value -> Locked, which does not expire while
--- the lock stands, its sliding window restarted; Absent, Lease, Corrupt -> Hold, if a hold is given; any other
+-- the lock stands, its sliding window restarted; Absent, Lease, Mark, Corrupt -> Hold, if a hold is given; any other
 -- state stays.
 -- ARGV: 1 digest of the key; 2 handle; 3 how long the lock stands in ms; 4 the
 -- header of a hold, '' for none.
@@ -17,7 +17,7 @@ if state == 'locked' or state == 'hold' then
   if state == 'hold' then
     return {'hold'}
   end
-elseif state == 'none' then
+elseif state == 'none' or state == 'mark' then
   if ARGV[4] == '' then
     return {'none'}
   end

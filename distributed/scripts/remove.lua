@@ -7,7 +7,7 @@
 if state == 'other' then
   return {'other', head}
 end
-if state == 'none' or ARGV[2] ~= '' and (state == 'hold' or version ~= ARGV[2])
+if state == 'none' or state == 'mark' or ARGV[2] ~= '' and (state == 'hold' or version ~= ARGV[2])
   or ARGV[3] ~= '' and refusal(ARGV[3]) then
   return {'none'}
 end

@@ -8,7 +8,7 @@
 //	 0  4  magic, its last byte the format's number
 //	 4  1  kind
 //	 5  1  flags; all reserved, so 0
-//	 6 16  version of a value, token of a lease
+//	 6 16  version of a value, token of a lease, epoch of a mark
 //	22  8  digest of the full Redis key
 //	30  6  sliding window in milliseconds; 0: none
 //	36  4  length of the payload
@@ -24,9 +24,16 @@
 //	22  6  the value's deadline once the lock has ended; 0: none
 //	28 28  all that again
 //
-// Numbers are big endian. The server writes the deadlines and the lock, and it
-// cannot compute the checksum, so they are outside of it and written twice
-// instead. For the same reason a locked value's checksum is the one that it has
+// A mark has no payload. It ends with its writers, each
+//
+//	 0 16  token
+//	16  6  when its time is over, in milliseconds of the server's clock
+//
+// and with all of them again.
+//
+// Numbers are big endian. The server writes the deadlines, the lock and the
+// writers, and it cannot compute the checksum, so they are outside of it and
+// written twice instead. A mark gets another epoch as a whole header. For the same reason a locked value's checksum is the one that it has
 // unlocked: the server locks it by its kind and the lock at its end.
 //
 // The header names no codec: a payload's framing is the business of who encoded
@@ -80,7 +87,8 @@ const (
 	Locked Kind = 'K'
 	// Hold is a lock on a key without a value. It has no payload.
 	Hold Kind = 'H'
-	// Mark (writers about to commit) is reserved: Decode calls it foreign.
+	// Mark stands for writers that may be about to commit. Its payload, for
+	// Append and Decode, is its writers; see Writers.
 	Mark Kind = 'M'
 )
 
@@ -93,7 +101,7 @@ type ID [16]byte
 // Header is what an entry says about itself.
 type Header struct {
 	Kind     Kind
-	ID       ID            // version of a value, token of a Lease; a Hold's means nothing
+	ID       ID            // version of a value, token of a Lease, epoch of a Mark; a Hold's means nothing
 	Window   time.Duration // sliding window, whole milliseconds; 0: none
 	Deadline int64         // milliseconds of the server's clock; 0: none, else with a Window only
 	Lock     Lock          // of a Locked or a Hold
@@ -104,6 +112,28 @@ type Lock struct {
 	Handle ID
 	Until  int64 // when it runs out; never 0
 	After  int64 // the value's deadline once the lock has ended; 0: none
+}
+
+// Writer is one of the writers of a Mark.
+type Writer struct {
+	Token ID
+	Until int64 // when its time is over, in milliseconds of the server's clock; never 0
+}
+
+const writerSize = 22
+
+// AppendWriter appends a writer to the payload of a Mark.
+func AppendWriter(dst []byte, w Writer) []byte {
+	return appendUint48(append(dst, w.Token[:]...), uint64(w.Until))
+}
+
+// Writers reads the payload of a Mark that Decode accepted.
+func Writers(payload []byte) []Writer {
+	var all []Writer
+	for ; len(payload) >= writerSize; payload = payload[writerSize:] {
+		all = append(all, Writer{ID(payload), int64(uint48(payload[offUntil:]))})
+	}
+	return all
 }
 
 // Errors of Decode.
@@ -139,6 +169,10 @@ func Digest(key string) uint64 {
 // at most MaxPayload long.
 func Append(dst []byte, h Header, digest uint64, payload []byte) []byte {
 	start := len(dst)
+	var writers []byte
+	if h.Kind == Mark {
+		writers, payload = payload, nil
+	}
 	dst = append(dst, Magic...)
 	dst = append(dst, byte(h.Kind), 0)
 	dst = append(dst, h.ID[:]...)
@@ -149,6 +183,7 @@ func Append(dst []byte, h Header, digest uint64, payload []byte) []byte {
 	dst = appendUint48(dst, uint64(h.Deadline))
 	dst = appendUint48(dst, uint64(h.Deadline))
 	dst = append(dst, payload...)
+	dst = append(append(dst, writers...), writers...)
 	if h.Kind.hasLock() {
 		dst = appendLock(appendLock(dst, h.Lock), h.Lock)
 	}
@@ -174,8 +209,11 @@ func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
 	}
 	end := len(raw)
 	kind := Kind(raw[offKind])
-	if kind.hasLock() {
+	switch {
+	case kind.hasLock():
 		end = max(HeaderSize, end-LockSize)
+	case kind == Mark:
+		end = HeaderSize
 	}
 	payload = raw[HeaderSize:end:end]
 	if uint64(binary.BigEndian.Uint32(raw[offLength:])) != uint64(len(payload)) ||
@@ -194,8 +232,12 @@ func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
 		Window:   time.Duration(uint48(raw[offWindow:])) * time.Millisecond,
 		Deadline: int64(uint48(raw[offDeadline:])),
 	}
-	if kind.hasLock() {
+	switch {
+	case kind.hasLock():
 		h.Lock = lockOf(raw[end:])
+	case kind == Mark:
+		end += (len(raw) - end) / 2
+		payload = raw[HeaderSize:end:end]
 	}
 	return h, payload, nil
 }
@@ -231,6 +273,8 @@ func checkFields(raw, payload []byte) error {
 		ok = checkLock(rest)
 	case Hold:
 		ok = bare && checkLock(rest) && lockOf(rest).After == 0
+	case Mark:
+		ok = bare && checkWriters(rest)
 	default:
 		return ErrForeign
 	}
@@ -243,6 +287,20 @@ func checkFields(raw, payload []byte) error {
 // checkLock reports whether raw is a lock, both of its copies.
 func checkLock(raw []byte) bool {
 	return len(raw) == LockSize && bytes.Equal(raw[:lockCopy], raw[lockCopy:]) && uint48(raw[offUntil:]) != 0
+}
+
+// checkWriters reports whether raw is the writers of a mark, both copies.
+func checkWriters(raw []byte) bool {
+	half := len(raw) / 2
+	if half == 0 || half%writerSize != 0 || !bytes.Equal(raw[:half], raw[half:]) {
+		return false
+	}
+	for list := raw[:half]; len(list) > 0; list = list[writerSize:] {
+		if uint48(list[offUntil:]) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // unlocked is the kind that a locked value's checksum is computed with.

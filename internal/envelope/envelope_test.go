@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,13 @@ const digest = 0x0123456789abcdef
 
 // lock has a deadline to come back to.
 var lock = envelope.Lock{Handle: envelope.ID{16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, Until: 1_800_000_000_000, After: 1_900_000_000_000}
+
+// What the payload of a mark is.
+var (
+	oneWriter    = string(envelope.AppendWriter(nil, envelope.Writer{Token: id, Until: 1_800_000_000_000}))
+	threeWriters = oneWriter + string(envelope.AppendWriter(envelope.AppendWriter(nil,
+		envelope.Writer{Token: envelope.ID{2}, Until: 1}), envelope.Writer{Token: envelope.ID{3}, Until: 1<<48 - 1}))
+)
 
 func mk(h envelope.Header, payload string) []byte {
 	return envelope.Append(nil, h, digest, []byte(payload))
@@ -36,6 +44,8 @@ func entries() map[string][]byte {
 		"locked empty":     mk(envelope.Header{Kind: envelope.Locked, ID: id, Lock: lock}, ""),
 		"locked for ever":  mk(envelope.Header{Kind: envelope.Locked, ID: id, Lock: envelope.Lock{Handle: id, Until: 1<<48 - 1}}, "hello"),
 		"locked sliding":   mk(envelope.Header{Kind: envelope.Locked, ID: id, Window: time.Hour, Deadline: 1_900_000_000_000, Lock: lock}, "hello"),
+		"mark":             mk(envelope.Header{Kind: envelope.Mark, ID: id}, oneWriter),
+		"mark of three":    mk(envelope.Header{Kind: envelope.Mark, ID: id}, threeWriters),
 		"hold":             mk(envelope.Header{Kind: envelope.Hold, Lock: envelope.Lock{Handle: id, Until: 1}}, ""),
 	}
 }
@@ -47,12 +57,16 @@ func TestRoundTrip(t *testing.T) {
 		"sliding": {Kind: envelope.Value, ID: id, Window: time.Millisecond},
 		"bounded": {Kind: envelope.Value, ID: id, Window: 10 * 365 * 24 * time.Hour, Deadline: 1<<48 - 1},
 		"locked":  {Kind: envelope.Locked, ID: id, Window: time.Hour, Deadline: 1<<48 - 1, Lock: lock},
+		"mark":    {Kind: envelope.Mark, ID: id},
 		"hold":    {Kind: envelope.Hold, ID: id, Lock: envelope.Lock{Handle: id, Until: 1<<48 - 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			payload := []byte("payload")
 			if h.Kind == envelope.Lease || h.Kind == envelope.Hold {
 				payload = nil
+			}
+			if h.Kind == envelope.Mark {
+				payload = []byte(threeWriters)
 			}
 			raw := envelope.Append([]byte("before"), h, digest, payload)
 			got, body, err := envelope.Decode(raw[len("before"):], digest)
@@ -98,6 +112,23 @@ func TestLockedFormatIsFixed(t *testing.T) {
 	copied = copied[:22] + strings.Repeat("\x00", 6)
 	if len(got) != envelope.HeaderSize+envelope.LockSize || got[4] != 'H' || string(got[envelope.HeaderSize:]) != copied+copied {
 		t.Errorf("hold: got %x", got)
+	}
+}
+
+// The server writes the writers, and replaces the header as a whole.
+func TestMarkFormatIsFixed(t *testing.T) {
+	got := mk(envelope.Header{Kind: envelope.Mark, ID: id}, threeWriters)
+	head := mk(envelope.Header{Kind: envelope.Lease, ID: id}, "")
+	head[4] = 'M'
+	binary.BigEndian.PutUint32(head[40:], crc32.Checksum(head[:40], crc32.MakeTable(crc32.Castagnoli)))
+	one := string(id[:]) + "\x01\xa3\x18\x5c\x50\x00"
+	if string(got) != string(head)+threeWriters+threeWriters || oneWriter != one {
+		t.Errorf("got  %x\nwant %x, %x", got, head, one)
+	}
+	_, payload, err := envelope.Decode(got, digest)
+	want := []envelope.Writer{{Token: id, Until: 1_800_000_000_000}, {Token: envelope.ID{2}, Until: 1}, {Token: envelope.ID{3}, Until: 1<<48 - 1}}
+	if err != nil || !slices.Equal(envelope.Writers(payload), want) {
+		t.Errorf("got %v, %v, want %v", envelope.Writers(payload), err, want)
 	}
 }
 
@@ -173,7 +204,11 @@ func TestErrorsSayWhatItIs(t *testing.T) {
 		"a hold with a value":     {mk(envelope.Header{Kind: envelope.Hold, Lock: envelope.Lock{Handle: id, Until: 1}}, "v"), envelope.ErrCorrupt},
 		"a hold with a window":    {mk(envelope.Header{Kind: envelope.Hold, Window: time.Hour, Lock: envelope.Lock{Handle: id, Until: 1}}, ""), envelope.ErrCorrupt},
 		"a hold with a deadline":  {mk(envelope.Header{Kind: envelope.Hold, Lock: lock}, ""), envelope.ErrCorrupt},
-		"a write mark":            {reseal(func(b []byte) { b[4] = byte(envelope.Mark) }), envelope.ErrForeign},
+		"a mark without writers":  {reseal(func(b []byte) { b[4] = byte(envelope.Mark) }), envelope.ErrCorrupt},
+		"a mark, one copy":        {mk(envelope.Header{Kind: envelope.Mark}, oneWriter)[:envelope.HeaderSize+len(oneWriter)], envelope.ErrCorrupt},
+		"a mark, half a writer":   {mk(envelope.Header{Kind: envelope.Mark}, oneWriter[:11]), envelope.ErrCorrupt},
+		"a mark, a writer's time": {mk(envelope.Header{Kind: envelope.Mark}, oneWriter[:16]+strings.Repeat("\x00", 6)), envelope.ErrCorrupt},
+		"a mark with a window":    {mk(envelope.Header{Kind: envelope.Mark, Window: time.Hour}, oneWriter), envelope.ErrCorrupt},
 		"another kind":            {reseal(func(b []byte) { b[4] = 'Z' }), envelope.ErrForeign},
 		"magic only":              {[]byte(envelope.Magic), envelope.ErrCorrupt},
 		"a window beyond time":    {reseal(func(b []byte) { b[30] = 0xff }), envelope.ErrCorrupt},

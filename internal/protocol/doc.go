@@ -19,7 +19,10 @@
 // nothing came between.
 //
 // In package cache, PEEK is Peeker.Peek, LEASE and RELEASE are of Leaser, FILL is
-// a Set whose EntryOptions name the lease, and INVALIDATE is Remove. Leases are
+// a Set whose EntryOptions name the lease, INVALIDATE is Remove, BEGIN_WRITE and
+// END_WRITE are of WriteMarker, and the latter with a value is a Set whose
+// EntryOptions name the mark. Package conformance compares the backends with the
+// functions here. Leases are
 // those of Nishtala et al., Scaling Memcache at Facebook (NSDI 2013).
 //
 // # What is checked

@@ -6,13 +6,16 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
 const (
-	keyCount = 64
-	hotKeys  = 4  // which get half of all calls
-	opsKept  = 64 // of each key, for reports
+	keyCount  = 96
+	hotKeys   = 4  // which get half of all calls
+	quietKeys = 32 // the last ones, which only quiet writers write
+	opsKept   = 64 // of each key, for reports
+	duesKept  = 32 // of each key
 )
 
 // board is the memory that all processes of a run share. Everything in it is
@@ -29,6 +32,39 @@ type row struct {
 	floor   atomic.Int64 // the oldest version that a read which starts now may get
 	seq     atomic.Int64 // operations so far
 	ops     [opsKept]op  // the last of them; seq counts from 1
+	dueSeq  atomic.Int64
+	dues    [duesKept]due
+}
+
+// due is a write under a mark: what a read may get at least that starts when the
+// mark has run out, whatever has become of the writer.
+type due struct{ version, at atomic.Int64 } // at is 0 or unset while it is not to be used
+
+const unset = 1<<63 - 1
+
+// fallsDue notes that version was committed under a mark which is over by then.
+func (r *row) fallsDue(version int64, at time.Time) {
+	d := &r.dues[r.dueSeq.Add(1)%duesKept]
+	d.at.Store(unset)
+	d.version.Store(version)
+	d.at.Store(at.UnixNano())
+}
+
+// least returns the oldest version that a read which starts now may get, and
+// whether that is so only because a mark has run out.
+func (r *row) least() (version int64, outlived bool) {
+	now := time.Now().UnixNano()
+	for i := range r.dues {
+		d := &r.dues[i]
+		at := d.at.Load()
+		if v := d.version.Load(); at != 0 && at <= now && at == d.at.Load() {
+			version = max(version, v)
+		}
+	}
+	if floor := r.floor.Load(); floor >= version {
+		return floor, false
+	}
+	return version, true
 }
 
 // count is something that a run counts. A process that is killed takes along
@@ -46,6 +82,9 @@ const (
 	writes                    // begun
 	removed                   // of these, with a Remove that returned nil
 	unknown                   // with one that returned an error
+	marked                    // of these, under a mark
+	overlapped                // of these, not stored because of another write
+	outlived                  // reads of a key whose last writer never told the cache, and whose mark has run out
 	kinds
 )
 
@@ -97,14 +136,15 @@ type opKind int64
 
 const (
 	opWrote   opKind = iota // the source
-	opRemoved               // Remove returned nil, the floor is raised next
-	opUnknown               // Remove returned an error
+	opRemoved               // Remove or EndWrite returned nil, the floor is raised next
+	opUnknown               // it returned an error
+	opMarked                // BeginWrite returned nil; the version is the one before
 	opLoaded                // read from the source, not returned yet
 	opStale                 // a read brought it
 )
 
 func (k opKind) String() string {
-	return [...]string{"wrote", "removed what is older than", "does not know whether it removed what is older than", "loads", "got the stale"}[k]
+	return [...]string{"wrote", "removed what is older than", "does not know whether it removed what is older than", "has marked the key and writes after", "loads", "got the stale"}[k]
 }
 
 func (r *row) note(process int64, kind opKind, version int64) {

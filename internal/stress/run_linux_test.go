@@ -97,9 +97,9 @@ func stress(t *testing.T, subject string, d time.Duration, enough func(counts) b
 	took := time.Since(began)
 	r.stop()
 	c := b.counted()
-	t.Logf("%s: %d reads in %.1fs, %d stale; %d left early, %d loads, %d joined, %d joins refused, %d fills refused; %d writes, %d of unknown outcome, %d cut short; %d kills; seed %d",
+	t.Logf("%s: %d reads in %.1fs, %d stale; %d left early, %d loads, %d joined, %d joins refused, %d fills refused; %d writes, %d of unknown outcome, %d cut short, %d under a mark, %d overlapped; %d reads after a mark had run out; %d kills; seed %d",
 		subject, c[reads], took.Seconds(), c[stale], c[left], c[loads], c[joined], c[joinsRefused], c[fillsRefused],
-		c[writes], c[unknown], c[writes]-c[removed]-c[unknown], r.kills, seed)
+		c[writes], c[unknown], c[writes]-c[removed]-c[unknown], c[marked], c[overlapped], c[outlived], r.kills, seed)
 	return c, r.said.String()
 }
 

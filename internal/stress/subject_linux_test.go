@@ -2,6 +2,7 @@ package stress_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
@@ -25,6 +26,9 @@ type subject interface {
 	get(ctx context.Context, key int) (got item, found bool, err error)
 	getMany(ctx context.Context, ids []int) (map[int]item, error)
 	remove(ctx context.Context, key int) error
+	// mark marks a key that is about to be written. end ends the write, which
+	// made this item, and reports whether another write overlapped.
+	mark(ctx context.Context, key int) (end func(ctx context.Context, made item) (overlapped bool, err error), err error)
 }
 
 // subjects makes each kind of subject: larder, and the twins that the harness
@@ -33,6 +37,9 @@ func subjects() map[string]func(ctx context.Context, c *distributed.Cache, s *so
 	return map[string]func(context.Context, *distributed.Cache, *source) subject{
 		"larder": func(_ context.Context, c *distributed.Cache, s *source) subject { return newLarder(c, s) },
 		"naive":  func(_ context.Context, c *distributed.Cache, s *source) subject { return &naive{newLarder(c, s)} },
+		"unmarked": func(_ context.Context, c *distributed.Cache, s *source) subject {
+			return &unmarked{newLarder(c, s)}
+		},
 		"joining": func(ctx context.Context, c *distributed.Cache, s *source) subject {
 			return &joining{larder: newLarder(c, s), ctx: ctx, running: map[int]*flight{}}
 		},
@@ -65,6 +72,9 @@ func (s *source) load(ctx context.Context, ids []int, e *cache.Entry) (map[int]i
 		r.note(s.process, opLoaded, rows[k].Version)
 	}
 	e.TTL = 50*time.Millisecond + upTo(rng, 450*time.Millisecond)
+	if isQuiet(ids[0]) {
+		e.TTL = time.Hour // only a write takes it away
+	}
 	return rows, pause(ctx, delay(rng))
 }
 
@@ -138,3 +148,31 @@ func (l *larder) getMany(ctx context.Context, ids []int) (map[int]item, error) {
 }
 
 func (l *larder) remove(ctx context.Context, id int) error { return l.loading.Remove(ctx, id) }
+
+// markTTL is how long a key is marked if its writer dies, and commitWithin how
+// soon after it began a writer must have committed.
+const (
+	markTTL      = time.Second
+	commitWithin = markTTL / 2
+)
+
+func isQuiet(id int) bool { return id >= keyCount-quietKeys }
+
+// mark ends writes in both ways, in turn.
+func (l *larder) mark(ctx context.Context, id int) (func(context.Context, item) (bool, error), error) {
+	marker := l.loading.Typed().Cache().(cache.WriteMarker)
+	m, err := marker.BeginWrite(ctx, keyOf(id), markTTL)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, made item) (overlapped bool, err error) {
+		if l.turn.Add(1)%2 == 0 {
+			return false, marker.EndWrite(ctx, keyOf(id), m)
+		}
+		err = l.loading.Set(ctx, id, made, cache.EntryOptions{TTL: time.Hour, Mark: m})
+		if errors.Is(err, cache.ErrWriteOverlapped) {
+			return true, nil
+		}
+		return false, err
+	}, nil
+}

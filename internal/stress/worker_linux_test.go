@@ -101,6 +101,8 @@ func (w *worker) run() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ends when the test says so, or is no more
 	})
 	all.Go(func() { w.publish(ctx) })
+	quiet := rand.New(rand.NewPCG(seed, 1<<32))
+	all.Go(func() { w.writeQuietly(ctx, quiet) })
 	for g := range uint64(readersEach + writersEach) {
 		rng := rand.New(rand.NewPCG(seed, ^g))
 		if g < writersEach {
@@ -130,31 +132,84 @@ func (w *worker) publish(ctx context.Context) {
 	}
 }
 
-// write writes one key after the other until ctx ends.
+// write writes one key after the other until ctx ends, some under a mark.
 func (w *worker) write(ctx context.Context, rng *rand.Rand) {
 	for ctx.Err() == nil {
-		k := pick(rng)
-		r := &w.board.rows[k]
-		w.board.add(writes, 1)
-		version := r.version.Add(1)
-		r.note(w.Process, opWrote, version)
-		_ = pause(ctx, delay(rng)) // the room for a crash, and for loads of the new version
-		call, cancel := hurried(ctx, rng, 200*time.Microsecond)
-		err := w.subject.remove(call, k)
-		ended := call.Err()
-		cancel()
-		switch {
-		case err == nil:
-			r.note(w.Process, opRemoved, version)
-			r.raise(version)
-			w.board.add(removed, 1)
-		case ended != nil, errors.Is(err, cache.ErrOutcomeUnknown), errors.Is(err, cache.ErrUnavailable):
-			r.note(w.Process, opUnknown, version)
-			w.board.add(unknown, 1)
-		default:
-			w.fail("remove: %v", err)
+		k := pick(rng) % (keyCount - quietKeys)
+		if rng.IntN(3) == 0 {
+			w.writeMarked(ctx, rng, k, delay(rng))
+		} else {
+			w.writeAndRemove(ctx, rng, k)
 		}
 		_ = pause(ctx, upTo(rng, 8*time.Millisecond))
+	}
+}
+
+// writeQuietly writes keys that are rarely written, under a mark, and takes its
+// time: if it is killed nobody comes soon who would repair it by chance.
+func (w *worker) writeQuietly(ctx context.Context, rng *rand.Rand) {
+	for ctx.Err() == nil {
+		w.writeMarked(ctx, rng, keyCount-1-rng.IntN(quietKeys), upTo(rng, 300*time.Millisecond))
+		_ = pause(ctx, upTo(rng, 100*time.Millisecond))
+	}
+}
+
+func (w *worker) writeAndRemove(ctx context.Context, rng *rand.Rand, k int) {
+	r := &w.board.rows[k]
+	w.board.add(writes, 1)
+	version := r.version.Add(1)
+	r.note(w.Process, opWrote, version)
+	_ = pause(ctx, delay(rng)) // the room for a crash, and for loads of the new version
+	call, cancel := hurried(ctx, rng, 200*time.Microsecond)
+	defer cancel()
+	w.told(call, r, version, w.subject.remove(call, k))
+}
+
+// writeMarked marks a key, writes its row, and ends the write after a while.
+func (w *worker) writeMarked(ctx context.Context, rng *rand.Rand, k int, while time.Duration) {
+	r := &w.board.rows[k]
+	began := time.Now()
+	end, err := w.subject.mark(ctx, k)
+	gone := time.Now().Add(markTTL + markTTL/4) // the mark is, by then
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return
+	case err != nil:
+		w.fail("mark: %v", err)
+		return
+	}
+	r.note(w.Process, opMarked, r.version.Load())
+	_ = pause(ctx, delay(rng)) // for loads of the old version
+	if time.Since(began) > commitWithin {
+		return // too late to commit; the mark runs out
+	}
+	w.board.add(writes, 1)
+	w.board.add(marked, 1)
+	version := r.version.Add(1)
+	r.fallsDue(version, gone)
+	r.note(w.Process, opWrote, version)
+	_ = pause(ctx, while) // the room for a crash, and for loads of the new version
+	call, cancel := hurried(ctx, rng, 200*time.Microsecond)
+	defer cancel()
+	overlaps, err := end(call, item{k, version})
+	if overlaps {
+		w.board.add(overlapped, 1)
+	}
+	w.told(call, r, version, err)
+}
+
+// told notes what came of telling the cache of a write.
+func (w *worker) told(call context.Context, r *row, version int64, err error) {
+	switch {
+	case err == nil:
+		r.note(w.Process, opRemoved, version)
+		r.raise(version)
+		w.board.add(removed, 1)
+	case call.Err() != nil, errors.Is(err, cache.ErrOutcomeUnknown), errors.Is(err, cache.ErrUnavailable):
+		r.note(w.Process, opUnknown, version)
+		w.board.add(unknown, 1)
+	default:
+		w.fail("tell the cache: %v", err)
 	}
 }
 
@@ -180,7 +235,7 @@ func (w *worker) read(ctx context.Context, rng *rand.Rand) {
 }
 
 func (w *worker) readOne(ctx context.Context, k int) error {
-	floor := w.board.rows[k].floor.Load()
+	floor := w.floorOf(k)
 	got, found, err := w.subject.get(ctx, k)
 	if err == nil && found {
 		w.judge(k, floor, got)
@@ -193,7 +248,7 @@ func (w *worker) readMany(ctx context.Context, rng *rand.Rand) error {
 	floors := make(map[int]int64, len(ids))
 	for i := range ids {
 		ids[i] = pick(rng)
-		floors[ids[i]] = w.board.rows[ids[i]].floor.Load()
+		floors[ids[i]] = w.floorOf(ids[i])
 	}
 	rows, err := w.subject.getMany(ctx, ids)
 	for k, got := range rows {
@@ -203,6 +258,15 @@ func (w *worker) readMany(ctx context.Context, rng *rand.Rand) error {
 		return fmt.Errorf("got %d rows for %d keys", len(rows), len(floors))
 	}
 	return err
+}
+
+// floorOf returns the oldest version that a read of key k may get which starts now.
+func (w *worker) floorOf(k int) int64 {
+	floor, outlives := w.board.rows[k].least()
+	if outlives {
+		w.board.add(outlived, 1)
+	}
+	return floor
 }
 
 // judge counts a read of key k that started when the floor was as given.
