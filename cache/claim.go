@@ -49,22 +49,31 @@ func (r *run[V]) claim() (decided bool) {
 // follow asks for a lease of key, and while another process's load is in charge
 // of it asks again: that one ends with a value, gives up, or its process dies
 // and its lease runs out. One goroutine per key and process asks, however many
-// callers wait.
+// callers wait. It asks at once when the cache hints that it is worth it, and
+// seldom while it may hope for a hint.
 func (t *Typed[V]) follow(ctx context.Context, key string) (LeaseReply, error) {
+	f := follower{waker: t.waker}
+	defer f.end()
 	pause := followFirst
 	for {
 		reply, err := t.leaser.Lease(ctx, key, t.leaseTime())
 		if err != nil || reply.State != LeaseBusy || t.peeker == nil {
 			return reply, err
 		}
-		timer := time.NewTimer(pause/2 + rand.N(pause))
+		wake, wait := f.await(ctx, key, reply.Lease), followHinted
+		if wake == nil {
+			wait, pause = pause, min(2*pause, followMost)
+		}
+		timer := time.NewTimer(wait/2 + rand.N(wait))
 		select {
 		case <-timer.C:
+		case <-wake:
+			f.end()
 		case <-ctx.Done():
 			timer.Stop()
 			return reply, ctx.Err()
 		}
-		pause = min(2*pause, followMost)
+		timer.Stop()
 	}
 }
 
@@ -73,6 +82,10 @@ const (
 	// before chance makes each up to half shorter or longer.
 	followFirst = 2 * time.Millisecond
 	followMost  = 20 * time.Millisecond
+
+	// followHinted is the pause of a follower that waits for a hint, which may
+	// get lost.
+	followHinted = 64 * time.Millisecond
 
 	// leaseTime is how long a lease lasts that is shared with other processes.
 	// Its holder extends it, so it bounds only how long the others wait for a

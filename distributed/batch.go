@@ -84,7 +84,7 @@ func (c *Cache) setRound(ctx context.Context, ready []prepared, round []int, err
 		if p.plain() {
 			b.add(i, p.name, p.setCmd(ctx))
 		} else {
-			b.add(i, p.name, storeScript.Cmd(ctx, p.name, p.storeArgs()...))
+			b.add(i, p.name, storeScript.Cmd(ctx, p.name, p.storeArgs(c.waker.channel)...))
 		}
 	}
 	results := c.send(ctx, b, transport.Write)

@@ -34,7 +34,7 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, opts cache.En
 		err = serverError(c.transport.Do(ctx, p.name, p.setCmd(ctx), transport.Write))
 		return failed(op, key, c.noteSet(err))
 	}
-	cmd, err := c.eval(ctx, op, key, storeScript, p.storeArgs()...)
+	cmd, err := c.eval(ctx, op, key, storeScript, p.storeArgs(c.waker.channel)...)
 	if err != nil {
 		return err
 	}
@@ -131,12 +131,14 @@ func (p *prepared) setCmd(ctx context.Context) *redis.StatusCmd {
 	return redis.NewStatusCmd(ctx, "set", p.name, p.entry)
 }
 
-func (p *prepared) storeArgs() []any {
+// storeArgs are the arguments of the store script. Followers of the lease are
+// woken on channel.
+func (p *prepared) storeArgs(channel string) []any {
 	var lease []byte
 	if p.lease != (cache.Lease{}) {
 		lease = leaseEntry(p.name, p.lease)
 	}
-	return []any{lease, millis(p.life.Initial()), millis(p.bound()), p.entry}
+	return []any{lease, millis(p.life.Initial()), millis(p.bound()), p.entry, channel}
 }
 
 // stored tells what a store script answered.
