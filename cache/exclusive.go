@@ -227,6 +227,9 @@ func (r *run[V]) do() {
 		err = r.outcome
 		return
 	}
+	if err = r.load.ctx.Err(); err != nil {
+		return // nobody wants it any more
+	}
 	r.by.setReading(r.flight, true)
 	hold := r.typed.hold(r.load, leased{r.by, r.flight, r.key, r.lease})
 	defer hold.end()

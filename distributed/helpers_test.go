@@ -93,6 +93,7 @@ func TestOnEveryServer(t *testing.T) {
 		{"Release", testRelease},
 		{"Extend", testExtend},
 		{"Peek", testPeek},
+		{"FollowedLease", testFollowedLease},
 		{"Batch", testBatch},
 		{"BatchFills", testBatchFills},
 		{"LeaseHasOneWinner", testLeaseHasOneWinner},
