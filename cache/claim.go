@@ -10,9 +10,14 @@ import (
 // decided the flight's outcome, because there is a value by now.
 func (r *run[V]) claim() (decided bool) {
 	t, ctx := r.typed, r.load.ctx
+	f := follower{waker: t.waker}
+	defer f.end()
 	for attempt := 0; attempt < claimAttempts; attempt++ {
+		hinted := false
 		if t.leaser != nil {
-			claim, err := t.follow(ctx, r.key)
+			var claim LeaseReply
+			var err error
+			claim, hinted, err = t.follow(ctx, r.key, &f)
 			claim.Err = err
 			r.by.setClaim(r.flight, claim)
 			if err == nil && claim.State == LeaseGranted {
@@ -41,6 +46,9 @@ func (r *run[V]) claim() (decided bool) {
 		if err != nil || at == atUndecodable && t.remove(ctx, r.key) != nil {
 			break
 		}
+		if hinted {
+			attempt-- // the load that it followed has failed, and no key changed
+		}
 	}
 	r.cached = false
 	return false
@@ -49,16 +57,14 @@ func (r *run[V]) claim() (decided bool) {
 // follow asks for a lease of key, and while another process's load is in charge
 // of it asks again: that one ends with a value, gives up, or its process dies
 // and its lease runs out. One goroutine per key and process asks, however many
-// callers wait. It asks at once when the cache hints that it is worth it, and
-// seldom while it may hope for a hint.
-func (t *Typed[V]) follow(ctx context.Context, key string) (LeaseReply, error) {
-	f := follower{waker: t.waker}
-	defer f.end()
+// callers wait. While it may hope for a hint it asks seldom; at a hint it returns
+// as if it had asked and been told that there is a value, for mostly there is.
+func (t *Typed[V]) follow(ctx context.Context, key string, f *follower) (reply LeaseReply, hinted bool, err error) {
 	pause := followFirst
 	for {
 		reply, err := t.leaser.Lease(ctx, key, t.leaseTime())
 		if err != nil || reply.State != LeaseBusy || t.peeker == nil {
-			return reply, err
+			return reply, false, err
 		}
 		wake, wait := f.await(ctx, key, reply.Lease), followHinted
 		if wake == nil {
@@ -68,12 +74,13 @@ func (t *Typed[V]) follow(ctx context.Context, key string) (LeaseReply, error) {
 		select {
 		case <-timer.C:
 		case <-wake:
+			timer.Stop()
 			f.end()
+			return LeaseReply{State: LeaseFound}, true, nil
 		case <-ctx.Done():
 			timer.Stop()
-			return reply, ctx.Err()
+			return reply, false, ctx.Err()
 		}
-		timer.Stop()
 	}
 }
 

@@ -227,8 +227,9 @@ func (r *run[V]) do() {
 		err = r.outcome
 		return
 	}
-	if err = r.load.ctx.Err(); err != nil {
-		return // nobody wants it any more
+	if ended := r.load.ctx.Err(); ended != nil {
+		err = ended // nobody wants it any more
+		return
 	}
 	r.by.setReading(r.flight, true)
 	hold := r.typed.hold(r.load, leased{r.by, r.flight, r.key, r.lease})

@@ -50,8 +50,9 @@ func herd(t *testing.T, views []*cache.Typed[string], key string, midway func())
 	return n.Load()
 }
 
-// commands returns how many commands the server has run, those of scripts
-// excluded.
+// commands returns how many commands the server has run that claim, follow and
+// fill a key, those in scripts included. Look-ups are not among them: how many
+// share a round trip depends on how busy the machine is.
 func commands(t *testing.T, client *redis.Client) (n int) {
 	t.Helper()
 	info, err := client.Info(t.Context(), "commandstats").Result()
@@ -60,7 +61,7 @@ func commands(t *testing.T, client *redis.Client) (n int) {
 		name, rest, _ := strings.Cut(strings.TrimSpace(line), ":calls=")
 		calls, _, _ := strings.Cut(rest, ",")
 		switch strings.TrimPrefix(name, "cmdstat_") {
-		case "get", "mget", "set", "evalsha", "eval", "subscribe", "publish", "hello", "ping":
+		case "set", "evalsha", "eval", "getrange", "setrange", "subscribe", "publish":
 			k, err := strconv.Atoi(calls)
 			must(t, err)
 			n += k
@@ -78,8 +79,8 @@ func TestHerdOfProcesses(t *testing.T) {
 		if loads := herd(t, views, strconv.Itoa(i), slow); loads != 1 {
 			t.Errorf("herd %d: got %d loads, want 1", i, loads)
 		}
-		if n := commands(t, s.Client()) - before; n > 150 {
-			t.Errorf("herd %d: it took %d commands for 400 callers, want a handful for each of 4 processes", i, n)
+		if n := commands(t, s.Client()) - before; n > 100 {
+			t.Errorf("herd %d: it took %d commands beside look-ups for 400 callers, want a handful for each of 4 processes", i, n)
 		}
 	}
 }
