@@ -296,7 +296,9 @@ func (t *Typed[V]) stored(ctx context.Context, by *Coordinator, key string, leas
 		return nil
 	}
 	by.fillRefused(ctx, err)
-	if !errors.Is(err, ErrLeaseLost) {
+	if errors.Is(err, ErrLeaseLost) {
+		by.leaseLost(ctx)
+	} else {
 		t.release(ctx, key, lease)
 	}
 	if errors.Is(err, ErrInvalidTTL) || errors.Is(err, ErrInvalidConfig) {

@@ -41,6 +41,7 @@ var (
 	_ cache.Leaser        = (*Cache)(nil)
 	_ cache.Peeker        = (*Cache)(nil)
 	_ cache.Waker         = (*Cache)(nil)
+	_ cache.Explainer     = (*Cache)(nil)
 	_ cache.Appender      = (*Cache)(nil)
 	_ cache.Versioner     = (*Cache)(nil)
 	_ cache.Locker        = (*Cache)(nil)

@@ -66,6 +66,7 @@ var _ interface {
 	cache.Coordinated
 	cache.Versioner
 	cache.Locker
+	cache.Explainer
 } = (*Model)(nil)
 
 // NewModel returns an empty model. The zero defaults mean those of package

@@ -56,6 +56,7 @@ func cases() []testCase {
 		leaseCases(), leaseVoidCases(), appenderCases(), clearCases(), concurrentCases(),
 		statsCases(), closeCases(), coordinatedCases(), exclusiveCases(),
 		versionCases(), lockCases(), unlockCases(), lockDropCases(), suspensionCases(), forcedLockCases(),
+		explainCases(),
 	)
 }
 
