@@ -94,6 +94,7 @@ func TestOnEveryServer(t *testing.T) {
 		{"Extend", testExtend},
 		{"Peek", testPeek},
 		{"FollowedLease", testFollowedLease},
+		{"Explain", testExplain},
 		{"Batch", testBatch},
 		{"BatchFills", testBatchFills},
 		{"LeaseHasOneWinner", testLeaseHasOneWinner},
