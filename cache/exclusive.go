@@ -35,8 +35,8 @@ type Entry struct {
 // loads may go unstored.
 //
 // Processes that share a cache (see Peeker) follow one load of a key: the
-// others ask until it has stored its value, and take over if it fails, or five
-// seconds after its process died.
+// others wait until it has stored its value (see Waker), and take over if it
+// fails, or five seconds after its process died.
 //
 // An error of create goes to the callers that shared it and is not stored,
 // except ErrNotFound with TypedOptions.NegativeTTL. If create panics or ends
