@@ -120,3 +120,31 @@ func TestHintsAreOptional(t *testing.T) {
 		t.Errorf("got %d loads, want 1", loads)
 	}
 }
+
+// A server that is frozen while the subscription is being made holds up neither
+// the follower nor Close for longer than it takes to give up connecting.
+func TestSubscribingToAFrozenServerHoldsUpNobody(t *testing.T) {
+	s := redistest.Server(t)
+	c, err := distributed.New(s.Client(), &distributed.Options{Budget: patient})
+	must(t, err)
+	l := lease(t, c, "k")
+	s.Stop()
+	begin := time.Now()
+	wake, stop := c.Await(t.Context(), "k", l) // opens the subscription
+	stop()
+	if took := time.Since(begin); wake != nil || took > time.Second {
+		t.Errorf("Await on a frozen server: got hints (%v) after %v, want none at once", wake != nil, took)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begin = time.Now()
+	_ = c.Close(ctx) // its context's error, or nothing: either way it does not wait
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("Close took %v, want its context's 50 ms", took)
+	}
+	s.Cont()
+	must(t, c.Close(t.Context()))
+	if took := time.Since(begin); took > patient {
+		t.Errorf("Close took %v after the server went on", took)
+	}
+}
