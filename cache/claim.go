@@ -46,7 +46,7 @@ func (r *run[V]) claim() (decided bool) {
 		if err != nil || at == atUndecodable && t.remove(ctx, r.key) != nil {
 			break
 		}
-		if hinted {
+		if hinted && at == atNothing {
 			attempt-- // the load that it followed has failed, and no key changed
 		}
 	}
