@@ -273,6 +273,9 @@ func TestCloseEndsTheSubscription(t *testing.T) {
 			t.Errorf("the follower: got %v, want ErrClosed", err)
 		}
 		<-done
+		if n := p.follower.Stats().Loads; n != 0 {
+			t.Errorf("the follower began %d loads that nobody waited for, want 0", n)
+		}
 		if wake, stop := p.follower.Await(t.Context(), "k", cache.Lease{1}); wake != nil {
 			t.Error("Await after Close gives hints")
 			stop()
