@@ -114,8 +114,8 @@ func TestOwnWritesLoseNoLease(t *testing.T) {
 		<-c.done
 		synctest.Wait()
 		s := v.Cache().(cache.StatsReporter).Stats()
-		if s.LeasesLost != 0 || s.FillsRefused != 1 {
-			t.Errorf("got %d leases lost and %d fills refused, want 0 and 1", s.LeasesLost, s.FillsRefused)
+		if s.LeasesLost != 0 || s.FillsRefused == 0 {
+			t.Errorf("got %d leases lost and %d fills refused, want 0 and some", s.LeasesLost, s.FillsRefused)
 		}
 	})
 }
