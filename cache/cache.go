@@ -3,7 +3,7 @@
 //
 // A backend implements [Cache] (four methods) and as many of the optional
 // capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Objects],
-// [Leaser], [WriteMarker], [Peeker], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
+// [Leaser], [WriteMarker], [Peeker], [Waker], [Explainer], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
 // [As], which looks through observing decorators.
 //
 // # Decorators

@@ -10,9 +10,14 @@ import (
 // decided the flight's outcome, because there is a value by now.
 func (r *run[V]) claim() (decided bool) {
 	t, ctx := r.typed, r.load.ctx
+	f := follower{waker: t.waker}
+	defer f.end()
 	for attempt := 0; attempt < claimAttempts; attempt++ {
+		hinted := false
 		if t.leaser != nil {
-			claim, err := t.follow(ctx, r.key)
+			var claim LeaseReply
+			var err error
+			claim, hinted, err = t.follow(ctx, r.key, &f)
 			claim.Err = err
 			r.by.setClaim(r.flight, claim)
 			if err == nil && claim.State == LeaseGranted {
@@ -44,6 +49,9 @@ func (r *run[V]) claim() (decided bool) {
 		if err != nil || at == atUndecodable && t.remove(ctx, r.key) != nil {
 			break
 		}
+		if hinted && at == atNothing {
+			attempt-- // the load that it followed has failed, and no key changed
+		}
 	}
 	r.cached = false
 	return false
@@ -52,22 +60,30 @@ func (r *run[V]) claim() (decided bool) {
 // follow asks for a lease of key, and while another process's load is in charge
 // of it asks again: that one ends with a value, gives up, or its process dies
 // and its lease runs out. One goroutine per key and process asks, however many
-// callers wait.
-func (t *Typed[V]) follow(ctx context.Context, key string) (LeaseReply, error) {
+// callers wait. While it may hope for a hint it asks seldom; at a hint it returns
+// as if it had asked and been told that there is a value, for mostly there is.
+func (t *Typed[V]) follow(ctx context.Context, key string, f *follower) (reply LeaseReply, hinted bool, err error) {
 	pause := followFirst
 	for {
 		reply, err := t.leaser.Lease(ctx, key, t.leaseTime())
 		if err != nil || reply.State != LeaseBusy || t.peeker == nil {
-			return reply, err
+			return reply, false, err
 		}
-		timer := time.NewTimer(pause/2 + rand.N(pause))
+		wake, wait := f.await(ctx, key, reply.Lease), followHinted
+		if wake == nil {
+			wait, pause = pause, min(2*pause, followMost)
+		}
+		timer := time.NewTimer(wait/2 + rand.N(wait))
 		select {
 		case <-timer.C:
+		case <-wake:
+			timer.Stop()
+			f.end()
+			return LeaseReply{State: LeaseFound}, true, nil
 		case <-ctx.Done():
 			timer.Stop()
-			return reply, ctx.Err()
+			return reply, false, ctx.Err()
 		}
-		pause = min(2*pause, followMost)
 	}
 }
 
@@ -76,6 +92,10 @@ const (
 	// before chance makes each up to half shorter or longer.
 	followFirst = 2 * time.Millisecond
 	followMost  = 20 * time.Millisecond
+
+	// followHinted is the pause of a follower that waits for a hint, which may
+	// get lost.
+	followHinted = 64 * time.Millisecond
 
 	// leaseTime is how long a lease lasts that is shared with other processes.
 	// Its holder extends it, so it bounds only how long the others wait for a

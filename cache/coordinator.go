@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Coordinator holds what the callers of one cache share: the loads in flight,
@@ -30,6 +31,7 @@ type Coordinator struct {
 	loadsShared  atomic.Uint64
 	refused      atomic.Uint64
 	joinsRefused atomic.Uint64
+	leasesLost   atomic.Uint64
 	undecodable  atomic.Uint64
 
 	shards [32]flightShard
@@ -83,6 +85,8 @@ type flight struct {
 
 // load is one run of a loader, for one flight or a batch of them.
 type load struct {
+	started time.Time
+
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	wanted atomic.Int32 // flights that are not void
@@ -197,6 +201,7 @@ func (c *Coordinator) AddTo(s *Stats) {
 	s.LoadErrors += c.loadErrors.Load()
 	s.LoadsShared += c.loadsShared.Load()
 	s.FillsRefused += c.refused.Load()
+	s.LeasesLost += c.leasesLost.Load()
 	s.JoinsRefused += c.joinsRefused.Load()
 	s.Undecodable += c.undecodable.Load()
 }
@@ -278,8 +283,8 @@ func (c *Coordinator) addTyped(id typedKey, t any) any {
 	return t
 }
 
-// void is Invalidate for one flight.
-func (c *Coordinator) void(f *flight) {
+// void is Invalidate for one flight. It reports whether that was news.
+func (c *Coordinator) void(f *flight) bool {
 	s := c.shard(f.key.name)
 	s.mu.Lock()
 	voided := !f.void && s.invalidateLocked(f)
@@ -287,4 +292,5 @@ func (c *Coordinator) void(f *flight) {
 	if voided {
 		c.invalidated(f)
 	}
+	return voided
 }

@@ -35,8 +35,8 @@ type Entry struct {
 // loads may go unstored.
 //
 // Processes that share a cache (see Peeker) follow one load of a key: the
-// others ask until it has stored its value, and take over if it fails, or five
-// seconds after its process died.
+// others wait until it has stored its value (see Waker), and take over if it
+// fails, or five seconds after its process died.
 //
 // An error of create goes to the callers that shared it and is not stored,
 // except ErrNotFound with TypedOptions.NegativeTTL. If create panics or ends
@@ -228,6 +228,10 @@ func (r *run[V]) do() {
 		err = r.outcome
 		return
 	}
+	if ended := r.load.ctx.Err(); ended != nil {
+		err = ended // nobody wants it any more
+		return
+	}
 	r.by.setReading(r.flight, true)
 	hold := r.typed.hold(r.load, leased{r.by, r.flight, r.key, r.lease})
 	defer hold.end()
@@ -296,7 +300,9 @@ func (t *Typed[V]) stored(ctx context.Context, by *Coordinator, key string, leas
 		return nil
 	}
 	by.fillRefused(ctx, err)
-	if !errors.Is(err, ErrLeaseLost) {
+	if errors.Is(err, ErrLeaseLost) {
+		by.leaseLost(ctx)
+	} else {
 		t.release(ctx, key, lease)
 	}
 	if errors.Is(err, ErrInvalidTTL) || errors.Is(err, ErrInvalidConfig) {

@@ -48,6 +48,12 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 	if isHeld(ctx, c, key.name) {
 		return nil, false, false, ErrRecursiveLoad
 	}
+	var replaced bool
+	defer func() {
+		if replaced { // with the lock given back
+			c.observe(ctx, Event{Kind: EventJoinRefused, Layer: layerLoad})
+		}
+	}()
 	s := c.shard(key.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,6 +76,7 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 		}
 		s.dropLocked(f)
 		c.joinsRefused.Add(1)
+		replaced = true
 	}
 	if l == nil {
 		l = c.newLoad(ctx, spec, key.name)
@@ -113,7 +120,7 @@ func (f *flight) joinableLocked(a arrival) bool {
 // first caller, not its deadline or cancellation.
 func (c *Coordinator) newLoad(ctx context.Context, spec loadSpec, names ...string) *load {
 	ctx = context.WithValue(context.WithoutCancel(ctx), heldKey{}, &held{c, names, heldIn(ctx)})
-	l := &load{}
+	l := &load{started: time.Now()}
 	l.patient.Store(spec.patient)
 	ctx, stop := context.WithTimeoutCause(ctx, spec.timeout, ErrLoadTimeout)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -292,6 +299,12 @@ func newPanicError(p any) error { return &LoaderPanicError{Value: p, Stack: debu
 func (c *Coordinator) fillRefused(ctx context.Context, err error) {
 	c.refused.Add(1)
 	c.observe(ctx, Event{Kind: EventFillRefused, Layer: "load", Err: err})
+}
+
+// leaseLost notes that a load found the lease gone that it held.
+func (c *Coordinator) leaseLost(ctx context.Context) {
+	c.leasesLost.Add(1)
+	c.observe(ctx, Event{Kind: EventLeaseLost, Layer: layerLoad})
 }
 
 func (c *Coordinator) noteUndecodable(ctx context.Context, err error) {

@@ -108,6 +108,8 @@ func (h *hold) isGone(l leased) bool {
 	if err != nil || stands {
 		return false
 	}
-	l.by.void(l.flight)
+	if l.by.void(l.flight) {
+		l.by.leaseLost(h.load.ctx)
+	}
 	return true
 }

@@ -46,6 +46,8 @@ const (
 	EventBreaker                            // the breaker changed; Detail: "open", "half-open", "closed"
 	EventTouchDropped                       // a sliding window could not be restarted in the background
 	EventCallbackPanic                      // user code (a callback, a weigher) panicked
+	EventJoinRefused                        // a load in flight was not joined: another process had written its key
+	EventLeaseLost                          // a load's lease was gone: its key was written, evicted, or the lease ran out
 )
 
 var eventNames = [...]string{
@@ -53,6 +55,7 @@ var eventNames = [...]string{
 	EventUndecodable: "undecodable", EventEviction: "eviction", EventExpiration: "expiration",
 	EventInvalidation: "invalidation", EventServerError: "server_error", EventBreaker: "breaker",
 	EventTouchDropped: "touch_dropped", EventCallbackPanic: "callback_panic",
+	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
 }
 
 // String returns the kind as a metric would name it.
@@ -76,6 +79,7 @@ type Stats struct {
 	LoadsShared  uint64 // callers that waited for another's load
 	FillsRefused uint64 // load results not stored, because the key was written meanwhile, or its source is being written
 
+	LeasesLost   uint64 // loads that found their lease gone, because another had written the key or it ran out
 	JoinsRefused uint64 // loads in flight not joined, because another process had written their key
 
 	Evictions   uint64 // entries that left to make room

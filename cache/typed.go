@@ -54,6 +54,7 @@ type Typed[V any] struct {
 	abstract  bool        // V is an interface type
 	leaser    Leaser      // nil if the cache has no leases
 	peeker    Peeker      // nil if no other process writes the cache
+	waker     Waker       // nil if nobody hints that another process's load has ended
 	batcher   Batcher     // nil if the cache moves one entry at a time
 	marker    WriteMarker // nil if the cache has no write marks
 	names     Coordinated
@@ -95,6 +96,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if ok {
 		t.leaser = leaser
 		t.peeker, _ = As[Peeker](c)
+		t.waker, _ = As[Waker](c)
 	} else {
 		t.own = NewCoordinator(nil)
 		names = alone{t.own}

@@ -84,7 +84,7 @@ func (c *Cache) setRound(ctx context.Context, ready []prepared, round []int, err
 		if p.plain() {
 			b.add(i, p.name, p.setCmd(ctx))
 		} else {
-			b.add(i, p.name, p.scriptCmd(ctx))
+			b.add(i, p.name, p.scriptCmd(ctx, c.waker.channel))
 		}
 	}
 	results := c.send(ctx, b, transport.Write)

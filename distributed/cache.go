@@ -23,6 +23,8 @@ type Cache struct {
 	transport   *transport.Transport
 	coordinator *cache.Coordinator
 
+	waker *waker
+
 	touches touchMemo
 	closed  atomic.Bool
 	// noLeaseCommand is set once the server turned out to be older than 7.0,
@@ -38,6 +40,8 @@ var (
 	_ cache.Counter       = (*Cache)(nil)
 	_ cache.Leaser        = (*Cache)(nil)
 	_ cache.Peeker        = (*Cache)(nil)
+	_ cache.Waker         = (*Cache)(nil)
+	_ cache.Explainer     = (*Cache)(nil)
 	_ cache.Appender      = (*Cache)(nil)
 	_ cache.Versioner     = (*Cache)(nil)
 	_ cache.Locker        = (*Cache)(nil)
@@ -63,6 +67,7 @@ func New(client redis.UniversalClient, opts *Options) (*Cache, error) {
 		return nil, err
 	}
 	c.transport = t
+	c.waker = newWaker(t, c.name(cache.ReservedPrefix+"wake"))
 	return c, nil
 }
 
@@ -78,7 +83,7 @@ func (c *Cache) Close(ctx context.Context) error {
 	}
 	c.closed.Store(true)
 	err := c.coordinator.Close(ctx)
-	return errors.Join(err, c.transport.Close(ctx))
+	return errors.Join(err, c.waker.close(ctx), c.transport.Close(ctx))
 }
 
 // begin is what every call checks first.

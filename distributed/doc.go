@@ -14,11 +14,21 @@
 //	absent  --Lease--> lease      SET NX GET PX
 //	lease   --fill---> value      script: only if it is exactly this lease
 //	lease   --Release> absent     script: only if it is exactly this lease
+//	lease   --Await--> lease      script: the same, marked as followed
 //	any     --Set----> value      SET PX
 //	any     --Remove-> absent     UNLINK
 //	absent, lease, hold --Increment--> counter    script
 //
 // So a hit is one GET, and a write voids a lease without knowing of it.
+//
+// # Followers
+//
+// A process that waits for the load of another marks its lease as followed. Who
+// fills or releases a lease with that mark publishes the digest of the key, in
+// the same script, on the channel Options.Prefix + "__larder__wake", to which
+// processes that follow are subscribed. These are hints, and a lost one costs
+// its followers a tenth of a second at most: a user who may neither publish nor
+// subscribe, or a Ring, does without.
 //
 // # Versions and locks
 //

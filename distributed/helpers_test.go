@@ -93,6 +93,8 @@ func TestOnEveryServer(t *testing.T) {
 		{"Release", testRelease},
 		{"Extend", testExtend},
 		{"Peek", testPeek},
+		{"FollowedLease", testFollowedLease},
+		{"Explain", testExplain},
 		{"Batch", testBatch},
 		{"BatchFills", testBatchFills},
 		{"LeaseHasOneWinner", testLeaseHasOneWinner},

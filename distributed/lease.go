@@ -75,14 +75,14 @@ func (c *Cache) Release(ctx context.Context, key string, lease cache.Lease) erro
 	if lease == (cache.Lease{}) {
 		return nil
 	}
-	_, err := c.eval(ctx, op, key, releaseScript, leaseEntry(c.name(key), lease))
+	_, err := c.eval(ctx, op, key, releaseScript, leaseEntry(c.name(key), lease), c.waker.channel)
 	return err
 }
 
 // forgetLease gives up the lease of a request without an answer: if it was
 // granted, nobody would know, and others would wait for it.
 func (c *Cache) forgetLease(a *asking) {
-	c.transport.Background(a.name, releaseScript.Cmd(context.Background(), a.name, a.entry))
+	c.transport.Background(a.name, releaseScript.Cmd(context.Background(), a.name, a.entry, c.waker.channel))
 }
 
 // Extend lets a lease that stands last for another ttl: one script. See

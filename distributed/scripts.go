@@ -24,6 +24,8 @@ var (
 	extendLua string
 	//go:embed scripts/release.lua
 	releaseLua string
+	//go:embed scripts/follow.lua
+	followLua string
 	//go:embed scripts/increment.lua
 	incrementLua string
 
@@ -59,6 +61,7 @@ var (
 	swapScript      = transport.NewScript(swapLua)
 	extendScript    = transport.NewScript(extendLua)
 	releaseScript   = transport.NewScript(releaseLua)
+	followScript    = transport.NewScript(followLua)
 	incrementScript = transport.NewScript(incrementLua)
 
 	invalidateScript = transport.NewScript(invalidateLua)

@@ -35,7 +35,7 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, opts cache.En
 		err = serverError(c.transport.Do(ctx, p.name, p.setCmd(ctx), transport.Write))
 		return failed(op, key, c.noteSet(err))
 	}
-	cmd := p.scriptCmd(ctx)
+	cmd := p.scriptCmd(ctx, c.waker.channel)
 	if err := c.transport.Do(ctx, p.name, cmd, transport.Write); err != nil {
 		return failed(op, key, serverError(err))
 	}
@@ -137,8 +137,9 @@ func (p *prepared) setCmd(ctx context.Context) *redis.StatusCmd {
 	return redis.NewStatusCmd(ctx, "set", p.name, p.entry)
 }
 
-// scriptCmd is the script that stores what one SET cannot.
-func (p *prepared) scriptCmd(ctx context.Context) *transport.ScriptCmd {
+// scriptCmd is the script that stores what one SET cannot. Followers of the lease
+// are woken on channel.
+func (p *prepared) scriptCmd(ctx context.Context, channel string) *transport.ScriptCmd {
 	if p.mark != (cache.WriteMark{}) {
 		return endWriteScript.Cmd(ctx, p.name, entryArgs(p.name, endArgs(p.name, p.mark, p)...)...)
 	}
@@ -146,7 +147,7 @@ func (p *prepared) scriptCmd(ctx context.Context) *transport.ScriptCmd {
 	if p.lease != (cache.Lease{}) {
 		lease = leaseEntry(p.name, p.lease)
 	}
-	return storeScript.Cmd(ctx, p.name, lease, millis(p.life.Initial()), millis(p.bound()), p.entry)
+	return storeScript.Cmd(ctx, p.name, lease, millis(p.life.Initial()), millis(p.bound()), p.entry, channel)
 }
 
 // stored tells what that script answered.

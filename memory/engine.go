@@ -70,6 +70,12 @@ func (e *engine) find(key string) *entry {
 	return found
 }
 
+// peek is find that does not count as a use.
+func (e *engine) peek(key string) *entry {
+	found, _ := e.cache.GetEntryQuietly(key)
+	return found.Value
+}
+
 // compute replaces the entry under key, or nil, by what change returns: the
 // same to leave it alone (and take over the reclaim time, if that was changed),
 // nil to remove it. change must not call the engine.

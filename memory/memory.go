@@ -80,6 +80,7 @@ var (
 	_ cache.Versioner   = (*Cache)(nil)
 	_ cache.Locker      = (*Cache)(nil)
 	_ cache.WriteMarker = (*Cache)(nil)
+	_ cache.Explainer   = (*Cache)(nil)
 )
 
 // New returns a cache bounded as opts say; nil opts are the defaults, which

@@ -68,6 +68,7 @@ var _ interface {
 	cache.Versioner
 	cache.Locker
 	cache.WriteMarker
+	cache.Explainer
 } = (*Model)(nil)
 
 // NewModel returns an empty model. The zero defaults mean those of package

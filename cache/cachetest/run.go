@@ -58,6 +58,7 @@ func cases() []testCase {
 		statsCases(), closeCases(), coordinatedCases(), exclusiveCases(),
 		versionCases(), lockCases(), unlockCases(), lockDropCases(), suspensionCases(), forcedLockCases(),
 		markCases(), overlapCases(), markWriteCases(), markedLoadCases(),
+		explainCases(),
 	)
 }
 

@@ -172,6 +172,7 @@ type broken struct {
 	brokenVersions
 	brokenLocks
 	brokenMarks
+	brokenExplain
 }
 
 func newBroken(build func(*Model, *broken)) *broken {
@@ -182,7 +183,7 @@ func newBroken(build func(*Model, *broken)) *broken {
 		increment: m.Increment, count: m.Count, getObject: m.GetObject, setObject: m.SetObject,
 		lease: m.Lease, leaseMany: m.LeaseMany, extend: m.Extend, release: m.Release,
 		appendTo: m.AppendTo, clear: m.Clear, coord: m.Coordinate, stats: m.Stats, close: m.Close,
-		brokenVersions: versionsOf(m), brokenLocks: locksOf(m),
+		brokenVersions: versionsOf(m), brokenLocks: locksOf(m), brokenExplain: brokenExplain{m.ExplainAs},
 		brokenMarks: brokenMarks{beginWrite: m.BeginWrite, endWrite: m.EndWrite},
 	}
 	build(m, b)

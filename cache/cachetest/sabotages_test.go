@@ -16,6 +16,7 @@ func sabotages() []sabotage {
 		counterSabotages(), objectSabotages(), leaseSabotages(), leaseVoidSabotages(), otherSabotages(), exclusiveSabotages(),
 		versionSabotages(), changeSabotages(), lockSabotages(), handleSabotages(), dropSabotages(), suspensionSabotages(), forceSabotages(),
 		markSabotages(), endSabotages(),
+		explainSabotages(),
 	)
 }
 

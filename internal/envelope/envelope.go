@@ -13,7 +13,8 @@
 //	30  6  sliding window in milliseconds; 0: none
 //	36  4  length of the payload
 //	40  4  CRC-32C of bytes 0 to 39 and of the payload
-//	44  6  absolute deadline in milliseconds of the server's clock; 0: none
+//	44  6  absolute deadline in milliseconds of the server's clock; 0: none; of
+//	       a lease, 1 if another process waits for it
 //	50  6  the deadline again
 //	56     payload
 //
@@ -103,7 +104,7 @@ type Header struct {
 	Kind     Kind
 	ID       ID            // version of a value, token of a Lease, epoch of a Mark; a Hold's means nothing
 	Window   time.Duration // sliding window, whole milliseconds; 0: none
-	Deadline int64         // milliseconds of the server's clock; 0: none, else with a Window only
+	Deadline int64         // milliseconds of the server's clock; 0: none, else with a Window only; of a Lease, 0 or Followed
 	Lock     Lock          // of a Locked or a Hold
 }
 
@@ -145,6 +146,10 @@ var (
 	// ErrOtherKey: an intact entry of another key.
 	ErrOtherKey = errors.New("envelope: entry of another key")
 )
+
+// Followed is the Deadline of a Lease that another process waits for: the server
+// marks it so in the place of a deadline, which a lease has not.
+const Followed = 1
 
 // MaxPayload is the longest payload that the header can name.
 const MaxPayload = 1<<32 - 1
@@ -256,7 +261,7 @@ func lockOf(raw []byte) Lock {
 // one's.
 func checkFields(raw, payload []byte) error {
 	window, deadline := uint48(raw[offWindow:]), uint48(raw[offDeadline:])
-	if deadline != uint48(raw[offAgain:]) || window > maxMillis || deadline != 0 && window == 0 {
+	if deadline != uint48(raw[offAgain:]) || window > maxMillis || deadline != 0 && window == 0 && Kind(raw[offKind]) != Lease {
 		return ErrCorrupt
 	}
 	if raw[offFlags] != 0 {
@@ -268,7 +273,7 @@ func checkFields(raw, payload []byte) error {
 	switch Kind(raw[offKind]) {
 	case Value:
 	case Lease:
-		ok = bare
+		ok = bare && deadline <= Followed
 	case Locked:
 		ok = checkLock(rest)
 	case Hold:

@@ -35,6 +35,7 @@ func mk(h envelope.Header, payload string) []byte {
 func entries() map[string][]byte {
 	return map[string][]byte{
 		"lease":            mk(envelope.Header{Kind: envelope.Lease, ID: id}, ""),
+		"followed lease":   mk(envelope.Header{Kind: envelope.Lease, ID: id, Deadline: envelope.Followed}, ""),
 		"empty value":      mk(envelope.Header{Kind: envelope.Value, ID: id}, ""),
 		"value":            mk(envelope.Header{Kind: envelope.Value, ID: id}, "hello"),
 		"sliding":          mk(envelope.Header{Kind: envelope.Value, ID: id, Window: time.Hour}, "hello"),
@@ -52,13 +53,14 @@ func entries() map[string][]byte {
 
 func TestRoundTrip(t *testing.T) {
 	for name, h := range map[string]envelope.Header{
-		"lease":   {Kind: envelope.Lease, ID: id},
-		"value":   {Kind: envelope.Value, ID: id},
-		"sliding": {Kind: envelope.Value, ID: id, Window: time.Millisecond},
-		"bounded": {Kind: envelope.Value, ID: id, Window: 10 * 365 * 24 * time.Hour, Deadline: 1<<48 - 1},
-		"locked":  {Kind: envelope.Locked, ID: id, Window: time.Hour, Deadline: 1<<48 - 1, Lock: lock},
-		"mark":    {Kind: envelope.Mark, ID: id},
-		"hold":    {Kind: envelope.Hold, ID: id, Lock: envelope.Lock{Handle: id, Until: 1<<48 - 1}},
+		"lease":    {Kind: envelope.Lease, ID: id},
+		"followed": {Kind: envelope.Lease, ID: id, Deadline: envelope.Followed},
+		"value":    {Kind: envelope.Value, ID: id},
+		"sliding":  {Kind: envelope.Value, ID: id, Window: time.Millisecond},
+		"bounded":  {Kind: envelope.Value, ID: id, Window: 10 * 365 * 24 * time.Hour, Deadline: 1<<48 - 1},
+		"locked":   {Kind: envelope.Locked, ID: id, Window: time.Hour, Deadline: 1<<48 - 1, Lock: lock},
+		"hold":     {Kind: envelope.Hold, ID: id, Lock: envelope.Lock{Handle: id, Until: 1<<48 - 1}},
+		"mark":     {Kind: envelope.Mark, ID: id},
 	} {
 		t.Run(name, func(t *testing.T) {
 			payload := []byte("payload")
@@ -213,6 +215,7 @@ func TestErrorsSayWhatItIs(t *testing.T) {
 		"magic only":              {[]byte(envelope.Magic), envelope.ErrCorrupt},
 		"a window beyond time":    {reseal(func(b []byte) { b[30] = 0xff }), envelope.ErrCorrupt},
 		"a deadline, no window":   {reseal(func(b []byte) { b[49], b[55] = 1, 1 }), envelope.ErrCorrupt},
+		"a lease with a deadline": {mk(envelope.Header{Kind: envelope.Lease, ID: id, Deadline: 1_900_000_000_000}, ""), envelope.ErrCorrupt},
 		"a lease with a window":   {reseal(func(b []byte) { b[4], b[35] = 'L', 1 }), envelope.ErrCorrupt},
 		"an entry of another key": {envelope.Append(nil, envelope.Header{Kind: envelope.Value}, digest+1, nil), envelope.ErrOtherKey},
 	} {
