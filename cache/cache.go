@@ -2,7 +2,8 @@
 // that, and the typed layer with GetOrCreateExclusive that services use.
 //
 // A backend implements [Cache] (four methods) and as many of the optional
-// capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Objects],
+// capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Ordered],
+// [Objects], [ObjectVersioner], [ObjectLocker],
 // [Leaser], [Peeker], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
 // [As], which looks through observing decorators.
 //

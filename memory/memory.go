@@ -63,6 +63,7 @@ type Cache struct {
 	sizer    sizeof.Sizer
 	counters counters
 	hot      hot
+	fences   fences
 
 	fills    sync.RWMutex // held for reading by each fill
 	resizing sync.Mutex   // held while the engine's capacity changes
@@ -80,6 +81,10 @@ var (
 	_ cache.Coordinated = (*Cache)(nil)
 	_ cache.Versioner   = (*Cache)(nil)
 	_ cache.Locker      = (*Cache)(nil)
+	_ cache.Ordered     = (*Cache)(nil)
+
+	_ cache.ObjectVersioner = (*Cache)(nil)
+	_ cache.ObjectLocker    = (*Cache)(nil)
 )
 
 // New returns a cache bounded as opts say; nil opts are the defaults, which
