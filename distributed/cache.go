@@ -41,6 +41,7 @@ var (
 	_ cache.Appender      = (*Cache)(nil)
 	_ cache.Versioner     = (*Cache)(nil)
 	_ cache.Locker        = (*Cache)(nil)
+	_ cache.Ordered       = (*Cache)(nil)
 	_ cache.Coordinated   = (*Cache)(nil)
 	_ cache.StatsReporter = (*Cache)(nil)
 )

@@ -106,6 +106,9 @@ func TestOnEveryServer(t *testing.T) {
 		{"GetItem", testGetItem},
 		{"VersionHasOneHeir", testVersionHasOneHeir},
 		{"OptimisticIncrements", testOptimisticIncrements},
+		{"Ordered", testOrdered},
+		{"OrderedReplaces", testOrderedReplaces},
+		{"Fences", testFences},
 	}
 	on := func(name string, start func(t *testing.T) redis.UniversalClient) {
 		t.Run(name, func(t *testing.T) {
