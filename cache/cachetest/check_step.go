@@ -21,6 +21,7 @@ type step struct {
 	until   time.Duration // of the absolute expiration, from now
 	lease   int           // which of the leases granted, counted from the last; 0: none
 	version int           // which of the versions seen, likewise
+	order   uint64        // of SetIfNewer
 	handle  int           // which of the handles got, likewise
 	force   bool
 	delta   int64
@@ -61,6 +62,14 @@ const (
 	unlocks        action = "Unlock"
 	removesLocked  action = "RemoveLocked"
 	resetsTTL      action = "ResetTTL"
+
+	setsIfNewer        action = "SetIfNewer"
+	getsObjectItem     action = "GetObjectItem"
+	comparesObjects    action = "CompareAndSetObject"
+	addsObject         action = "AddObject"
+	setsObjectIfNewer  action = "SetObjectIfNewer"
+	takesObjectLock    action = "GetObjectAndLock"
+	putsObjectsUnlocks action = "PutObjectAndUnlock"
 )
 
 var stepNeeds = map[action]need{
@@ -69,6 +78,8 @@ var stepNeeds = map[action]need{
 	leases: leaser, leasesMany: leaser, releases: leaser, clears: clearer,
 	getsItem: versioner, getsIfNewer: versioner, comparesSets: versioner, adds: versioner, removesVersion: versioner,
 	takesLock: locker, putsUnlocks: locker, unlocks: locker, removesLocked: locker, resetsTTL: locker,
+	setsIfNewer: ordered, getsObjectItem: objectVersioner, comparesObjects: objectVersioner, addsObject: objectVersioner,
+	setsObjectIfNewer: objectVersioner, takesObjectLock: objectLocker, putsObjectsUnlocks: objectLocker,
 }
 
 // stepKeys are few, so that calls meet; the last is refused.
@@ -101,6 +112,8 @@ func stepGenerator() *rapid.Generator[step] {
 		getsObject, setsObject, leases, leases, leases, leasesMany, releases, clears,
 		getsItem, getsItem, getsIfNewer, comparesSets, comparesSets, adds, removesVersion,
 		takesLock, takesLock, takesLock, putsUnlocks, unlocks, unlocks, removesLocked, resetsTTL,
+		setsIfNewer, setsIfNewer, setsIfNewer, getsObjectItem, comparesObjects, addsObject, setsObjectIfNewer,
+		takesObjectLock, putsObjectsUnlocks,
 	}
 	return rapid.Custom(func(t *rapid.T) step {
 		s := step{what: rapid.SampledFrom(actions).Draw(t, "what")}
@@ -170,7 +183,7 @@ func (s step) String() string {
 	}{
 		{"value", s.value, s.value == ""}, {"ttl", s.ttl, s.ttl == 0}, {"sliding", s.sliding, s.sliding == 0},
 		{"absolute in", s.until, s.until == 0}, {"lease", s.lease, s.lease == 0}, {"delta", s.delta, s.delta == 0},
-		{"version", s.version, s.version == 0}, {"handle", s.handle, s.handle == 0}, {"force", s.force, !s.force},
+		{"version", s.version, s.version == 0}, {"order", s.order, s.order == 0}, {"handle", s.handle, s.handle == 0}, {"force", s.force, !s.force},
 	} {
 		if !f.zero {
 			fmt.Fprintf(&b, ", %s %v", f.name, f.value)

@@ -33,6 +33,8 @@ func TestCheckCatchesSabotages(t *testing.T) {
 		"never unlocks", "keeps the lock at PutAndUnlock", "resets no TTL", "unlocks by ResetTTL", "keeps locks at Set",
 		"ends a locked entry at its deadline", "takes the deadline away by locking",
 		"unlocks without the ttl", "forgets the window at Unlock", "keeps the lease under a forced lock",
+		"stores whatever the order", "keeps the order at Set", "forgets the order at Unlock", "stores objects whatever the order",
+		"adds objects over what is there",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sabotageNamed(t, name)

@@ -27,6 +27,7 @@ type Model struct {
 	entries map[string]*modelEntry
 	leases  map[string]modelLease
 	locks   map[string]modelLock // with an entry or, if forced, without one
+	fence   uint64               // of the last lock
 	stats   cache.Stats
 }
 
@@ -37,6 +38,7 @@ type modelEntry struct {
 	count    int64
 	object   any
 	version  cache.Version
+	order    uint64        // as SetIfNewer was given it; 0: none
 	deadline time.Time     // zero: none
 	window   time.Duration // of the sliding expiration; 0: none
 	lastRead time.Time
@@ -66,6 +68,9 @@ var _ interface {
 	cache.Coordinated
 	cache.Versioner
 	cache.Locker
+	cache.Ordered
+	cache.ObjectVersioner
+	cache.ObjectLocker
 } = (*Model)(nil)
 
 // NewModel returns an empty model. The zero defaults mean those of package

@@ -46,6 +46,10 @@ var (
 	reporter    = capability[cache.StatsReporter]("StatsReporter")
 	versioner   = capability[cache.Versioner]("Versioner")
 	locker      = capability[cache.Locker]("Locker")
+	ordered     = capability[cache.Ordered]("Ordered")
+
+	objectVersioner = capability[cache.ObjectVersioner]("ObjectVersioner")
+	objectLocker    = capability[cache.ObjectLocker]("ObjectLocker")
 )
 
 // cases returns the whole suite, in the order in which it reads best.
@@ -56,6 +60,7 @@ func cases() []testCase {
 		leaseCases(), leaseVoidCases(), appenderCases(), clearCases(), concurrentCases(),
 		statsCases(), closeCases(), coordinatedCases(), exclusiveCases(),
 		versionCases(), lockCases(), unlockCases(), lockDropCases(), suspensionCases(), forcedLockCases(),
+		fenceCases(), orderCases(), objectVersionCases(), objectLockCases(),
 	)
 }
 
