@@ -58,6 +58,7 @@ type Typed[V any] struct {
 	names     Coordinated
 	shared    *Coordinator // for the switch and the counters
 	own       *Coordinator // not nil if the cache brought none
+	changers  changers
 	frame     frame
 	opts      TypedOptions[V]
 	configErr error
@@ -89,6 +90,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	t.objects, _ = As[Objects](c)
 	t.abstract = reflect.TypeFor[V]().Kind() == reflect.Interface
 	t.batcher, _ = As[Batcher](c)
+	t.changers = changersOf(c)
 	names, leaser, ok := coordination(c)
 	if ok {
 		t.leaser = leaser
