@@ -190,15 +190,25 @@ func (c *Cache) storeIf(e *entry, madeAt int64, allow condition) (err error) {
 	return err
 }
 
-// foresee returns what allow says to what is under key, without a lock, or nil
-// if that needs one: a read may be about to save an entry that has expired.
-func (c *Cache) foresee(key string, allow condition) error {
+// foresee returns what allow says to what is under key, or nil if that may
+// change: a read may be about to save an entry that has expired. Where there is
+// no entry it takes the key's lock: a write that drops a forced lock does so just
+// before its entry can be seen, and between the two the key seems to hold nothing.
+func (c *Cache) foresee(key string, allow condition) (err error) {
 	now := c.now()
-	e := c.engine.find(key)
-	if e != nil && e.expired(now) {
-		return nil
+	if e := c.engine.find(key); e != nil {
+		if e.expired(now) {
+			return nil
+		}
+		return allow(e, now)
 	}
-	return allow(e, now)
+	c.engine.compute(key, func(old *entry) *entry {
+		if old == nil || !old.expired(now) {
+			err = allow(old, now)
+		}
+		return old
+	})
+	return err
 }
 
 // removeIf removes the entry under key, and a forced lock, if allow returns nil

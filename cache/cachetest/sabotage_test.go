@@ -102,7 +102,7 @@ func TestRealTimeGivesSlowMachinesAnotherChance(t *testing.T) {
 		want     int // caches made
 		why      string
 	}{
-		{"Expiry/TTL", 2, "it waits, and succeeds with the second cache"},
+		{"Expiry/TTL", 2, "it waits, and succeeds with the second cache, or a later one if this machine is slow"},
 		{"Remove/Removes", 1, "it does not wait, so there is no excuse"},
 	} {
 		made := 0
@@ -116,7 +116,7 @@ func TestRealTimeGivesSlowMachinesAnotherChance(t *testing.T) {
 		})
 		var r recorder
 		caseNamed(t, tt.caseName).execute(t, cfg.withDefaults(t), &r)
-		if made != tt.want || (len(r.failures) == 0) != (tt.want > 1) {
+		if made < tt.want || tt.want == 1 && made > 1 || (len(r.failures) == 0) != (tt.want > 1) {
 			t.Errorf("%s: made %d caches, failures %q; %s", tt.caseName, made, r.failures, tt.why)
 		}
 	}

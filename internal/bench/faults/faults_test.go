@@ -55,28 +55,6 @@ func TestStampedeCountsCallersServed(t *testing.T) {
 	}
 }
 
-func TestRemovalFindsStaleReads(t *testing.T) {
-	s := newSlowSource()
-	r, err := removal(t.Context(), naive(s.load), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The second reader loads for itself; then the old load overwrites it.
-	if r.Waited || r.DuringStale || !r.AfterStale {
-		t.Errorf("got %+v, want only the read after both stale", r)
-	}
-}
-
-func TestLarderInMemoryServesNothingStale(t *testing.T) {
-	found, err := Removals(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := found[0]; r != (Removal{Cache: "larder, memory"}) {
-		t.Errorf("got %+v, want larder first, and nothing stale", r)
-	}
-}
-
 func TestReportsTellBoundsFromMeasurements(t *testing.T) {
 	frozen := ReportFrozen([]Frozen{
 		{Caller: "ours", First: bench.Sample{1e8, 1.1e8, 1.2e8}, Later: bench.Sample{2000, 9000, 3000}, Recovery: bench.Sample{1e6}, Served: 6, Calls: 6},
@@ -85,12 +63,6 @@ func TestReportsTellBoundsFromMeasurements(t *testing.T) {
 	for _, want := range []string{"110 ms (100 ms..120 ms)", "3.00 µs", "9.00 µs", "6 of 6", "more than 15.0 s", "0 of 2"} {
 		if !strings.Contains(frozen, want) {
 			t.Errorf("the report lacks %q:\n%s", want, frozen)
-		}
-	}
-	removals := ReportRemovals([]Removal{{Cache: "a", DuringStale: true}, {Cache: "b", Waited: true, AfterStale: true}})
-	for _, want := range []string{"returns at once", "waits for the load", "stale", "fresh"} {
-		if !strings.Contains(removals, want) {
-			t.Errorf("the report lacks %q:\n%s", want, removals)
 		}
 	}
 	if got := ReportStampedes([]Stampede{{Cache: "a", Callers: 10_000, Loads: 1, Served: 10_000}}); !strings.Contains(got, "10,000 |     1 | 10,000") {

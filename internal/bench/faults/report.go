@@ -35,27 +35,6 @@ func ReportStampedes(stampedes []Stampede) string {
 		"may keep some for its next calls.\n\n", stampedeLoad, settleTime) + t.String() + "\n"
 }
 
-// ReportRemovals renders what came of removals during loads.
-func ReportRemovals(removals []Removal) string {
-	t := &bench.Table{Header: []string{"cache", "removal", "read after it, during the old load", "read after both"}}
-	for _, r := range removals {
-		returned, during := "returns at once", freshness(r.DuringStale)
-		if r.Waited {
-			returned, during = "waits for the load", ""
-		}
-		t.Add(r.Cache, returned, during, freshness(r.AfterStale))
-	}
-	return "### Key removed while it is being loaded\n\n" +
-		"The load has read the old value and lingers; then the source changes and the key is removed.\n\n" + t.String() + "\n"
-}
-
-func freshness(stale bool) string {
-	if stale {
-		return "stale"
-	}
-	return "fresh"
-}
-
 // span renders a sample of durations.
 func span(s bench.Sample, capped bool) string {
 	if len(s) == 0 {

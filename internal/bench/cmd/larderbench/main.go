@@ -95,7 +95,6 @@ type report struct {
 	l2        []*l2.Result
 	frozen    []faults.Frozen
 	stampedes []faults.Stampede
-	removals  []faults.Removal
 }
 
 // measure runs the parts that f names, those with many goroutines last.
@@ -144,11 +143,7 @@ func (r *report) measureFaults(ctx context.Context, f flags, server *redisserver
 		}
 	}
 	r.say("many callers of one cold key")
-	if r.stampedes, err = faults.Stampedes(ctx, addr, s.callers); err != nil {
-		return err
-	}
-	r.say("removal during a load")
-	r.removals, err = faults.Removals(ctx, addr)
+	r.stampedes, err = faults.Stampedes(ctx, addr, s.callers)
 	return err
 }
 
@@ -199,7 +194,7 @@ func (r *report) String() string {
 		if len(r.frozen) > 0 {
 			b.WriteString(faults.ReportFrozen(r.frozen))
 		}
-		b.WriteString(faults.ReportStampedes(r.stampedes) + faults.ReportRemovals(r.removals))
+		b.WriteString(faults.ReportStampedes(r.stampedes))
 	}
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
