@@ -30,7 +30,11 @@ func takesAs(f func(m *Model, key string, item *cache.VersionedItem, h *cache.Lo
 func lockSabotages() []sabotage {
 	same := cache.LockHandle{7}
 	return []sabotage{
-		{"locks nothing", takesAs(func(m *Model, key string, _ *cache.VersionedItem, _ *cache.LockHandle) { delete(m.locks, key) }), []string{
+		{"locks nothing", takesAs(func(m *Model, key string, _ *cache.VersionedItem, _ *cache.LockHandle) {
+			m.mu.Lock()
+			delete(m.locks, key)
+			m.mu.Unlock()
+		}), []string{
 			"GetAndLock/LockedIsRefusedAtOnce", "GetAndLock/OneOfManyWins", "GetAndLock/EndsByItself", "Locked/ReadsSeeTheValue",
 			"PutAndUnlock/Replaces", "Unlock/EndsTheLock", "Unlock/AnothersHandle", "RemoveLocked/Removes", "ResetTTL/KeepsTheLock",
 			"Locked/DoesNotExpire", "Unlock/WithTTL", "Unlock/WithNoExpiry", "Force/LocksAnAbsentKey", "Force/PutAndUnlockStores",
