@@ -23,20 +23,22 @@ const never = math.MaxInt64
 // entry is what the engine stores under a key. Its value and lifetime never
 // change, except for a counter's number; a write stores another entry.
 type entry struct {
-	// Immutable, except for gone and charge. A hit looks at the first seven, and
-	// at the value.
+	// What a hit looks at: 64 bytes, which share a cache line, for an entry is as
+	// long as its size class. Immutable, except for gone.
 	kind     kind
 	pinned   bool
-	gone     atomic.Bool   // whether it left the table; written under the key's lock
-	charge   atomic.Uint32 // what it takes of the capacity; written under the key's lock
-	window   int64         // the sliding window; 0: none
-	absolute int64         // the deadline that a sliding window never passes
+	gone     atomic.Bool // whether it left the table; written under the key's lock
+	window   int64       // the sliding window; 0: none
+	absolute int64       // the deadline that a sliding window never passes
 	key      string
 	object   any // a counter's is its number, an *atomic.Int64
-	bytes    []byte
-	weight   int64  // in bytes, as Stats reports it
-	write    uint64 // the number of the write that made it; see Cache.version
 
+	// Immutable.
+	bytes  string
+	weight int64  // in bytes, as Stats reports it
+	write  uint64 // the number of the write that made it; see Cache.version
+
+	charge   atomic.Uint32        // what it takes of the capacity; written under the key's lock
 	deadline atomic.Int64         // moved by reads if window > 0, later only
 	reclaim  atomic.Int64         // when the engine may reclaim it, never before it expires; written under the key's lock
 	lock     atomic.Pointer[lock] // the last one, and the order; written under the key's lock

@@ -3,7 +3,8 @@ package memory
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
+	"math/bits"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,26 +64,22 @@ func TestHotTableServesNothingThatHasLeft(t *testing.T) {
 	if err := c.SetObject(ctx, "hot", int64(0), cache.EntryOptions{}); err != nil {
 		t.Error(err)
 	}
-	for range 4 * hotOffer {
-		if _, found, err := c.GetObject(ctx, "hot"); !found || err != nil {
-			t.Fatalf("got %v, %v, want a hit", found, err)
-		}
+	if _, found, err := c.GetObject(ctx, "hot"); !found || err != nil {
+		t.Fatalf("got %v, %v, want a hit", found, err)
 	}
 	if c.hot.find("hot") == nil {
-		t.Error("an entry that is read again and again is not in the hot table")
+		t.Error("an entry that was read is not in the hot table")
 	}
-	for i := range c.hot.slots {
-		if e := c.hot.slots[i].Load(); e != nil && (e.gone.Load() || c.engine.find(e.key) != e) {
+	for e := range c.hot.all {
+		if e.gone.Load() || c.engine.find(e.key) != e {
 			t.Error("a slot holds an entry that has left")
 		}
 	}
 	if err := c.Clear(ctx); err != nil {
 		t.Error(err)
 	}
-	for i := range c.hot.slots {
-		if c.hot.slots[i].Load() != nil {
-			t.Error("a slot holds an entry after Clear")
-		}
+	for range c.hot.all {
+		t.Error("a slot holds an entry after Clear")
 	}
 	if err := c.Close(ctx); err != nil {
 		t.Error(err)
@@ -129,19 +126,34 @@ func TestHotEntriesAreNotEvictedForColdOnes(t *testing.T) {
 	}
 }
 
+// all calls yield for every slot that holds something.
+func (h *hot) all(yield func(*entry) bool) {
+	for i, table := 0, *h.table.Load(); i < len(table); i++ {
+		for j := range table[i].slots {
+			if e := table[i].slots[j].Load(); e != nil && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 // The interleavings of a reader that offers an entry and a writer that takes it
 // away, step by step.
 func TestHotTableForgetsWhatLeaves(t *testing.T) {
 	var h hot
-	h.seed = maphash.MakeSeed()
+	h.init()
 	e := &entry{key: "k"}
 	wantGone := func(when string) {
 		t.Helper()
-		if h.find("k") != nil || h.slot("k").Load() != nil {
+		if h.find("k") != nil {
+			t.Errorf("%s: the entry is found", when)
+		}
+		for range h.all {
 			t.Errorf("%s: the entry is still there", when)
 		}
 	}
-	h.offer(e)
+	h.offer(e, 0)
+	h.offer(e, 0)
 	if h.find("k") != e {
 		t.Fatal("an entry that was offered is not found")
 	}
@@ -150,16 +162,128 @@ func TestHotTableForgetsWhatLeaves(t *testing.T) {
 	}
 	h.leave(e)
 	wantGone("left after it was offered")
-	h.offer(e)
+	h.offer(e, 0)
 	wantGone("offered after it left")
-	h.slot("k").Store(e) // offered, and the writer has come as far as the mark
+
+	bucket, tag := h.bucket("k")
+	bucket.tag(3, tag)
+	bucket.slots[3].Store(e) // offered, and the writer has come as far as the mark
 	if h.find("k") != nil {
 		t.Error("found an entry that is marked")
 	}
 	next := &entry{key: "k"}
-	h.offer(next)
+	h.offer(next, 0)
 	h.leave(e)
 	if h.find("k") != next {
 		t.Error("an entry that left took its successor with it")
+	}
+	bucket.slots[5].Store(next) // two readers offered it at once
+	bucket.tag(5, tag)
+	h.leave(next)
+	wantGone("left two slots")
+}
+
+// Another table is empty: what left while it was made cannot be in it, and a
+// reader that still has the one before puts nothing into it.
+func TestHotTableGrowsAndShrinks(t *testing.T) {
+	var h hot
+	h.init()
+	e := &entry{key: "k"}
+	h.offer(e, 0)
+	small := h.table.Load()
+	bucket, _ := h.bucket("k")
+	h.fit(hotMinBuckets * hotFill)
+	if h.table.Load() != small {
+		t.Error("got another table for entries that the first one has room for")
+	}
+	h.fit(hotMinBuckets*hotFill + 1)
+	if h.table.Load() == small || h.find("k") != nil {
+		t.Error("got no empty table for one entry more")
+	}
+	h.leave(e)
+	bucket.slots[0].Store(e) // a reader that was slow
+	for range h.all {
+		t.Error("an entry that left is in the new table")
+	}
+	for _, tc := range []struct{ entries, buckets int64 }{
+		{hotMinBuckets * hotFill * 2, 4 * hotMinBuckets}, // it was passed at the last one but one
+		{1 << 40, hotMaxBuckets}, {hotMaxBuckets, hotMaxBuckets}, {0, hotMinBuckets},
+	} {
+		h.fit(tc.entries)
+		if n := int64(len(*h.table.Load())); n > tc.buckets || n*hotFill < min(tc.entries, hotMaxBuckets*hotFill) {
+			t.Errorf("got %d buckets for %d entries", n, tc.entries)
+		}
+	}
+}
+
+// What finds no free slot takes the place of another entry, now and then.
+func TestHotTableReplacesWhatIsInTheWay(t *testing.T) {
+	var h hot
+	h.init()
+	entries := make([]*entry, 4*hotWays*hotMinBuckets)
+	for i := range entries {
+		entries[i] = &entry{key: strconv.Itoa(i)}
+		h.offer(entries[i], 1)
+	}
+	held := 0
+	for range h.all {
+		held++
+	}
+	if held < hotWays*hotMinBuckets*9/10 {
+		t.Errorf("%d slots of %d hold an entry", held, hotWays*hotMinBuckets)
+	}
+	last := entries[len(entries)-1]
+	if h.find(last.key) != nil {
+		t.Error("an entry took the place of another at the first offer")
+	}
+	h.offer(last, 3*hotOffer)
+	if h.find(last.key) != last {
+		t.Error("an entry that was offered again and again is not found")
+	}
+	for e := range h.all {
+		if e.key == last.key {
+			h.leave(e)
+		}
+	}
+	if h.find(last.key) != nil {
+		t.Error("found an entry that has left")
+	}
+}
+
+// A tag that does not fit its slot hides an entry until it is offered again.
+func TestHotTableHealsTags(t *testing.T) {
+	var h hot
+	h.init()
+	e := &entry{key: "k"}
+	h.offer(e, 0)
+	bucket, tag := h.bucket("k")
+	for way := range hotWays {
+		bucket.tag(way, ^tag)
+	}
+	if h.find("k") != nil {
+		t.Error("found an entry with the wrong tag")
+	}
+	h.offer(e, 0)
+	if h.find("k") != e {
+		t.Error("not found although it was offered")
+	}
+}
+
+func TestEqualBytes(t *testing.T) {
+	for tag := range 256 {
+		for way := range hotWays {
+			word := uint64(0)
+			for i := range 8 {
+				b := uint8(tag + 1 + i*31%254)
+				if i == way {
+					b = uint8(tag)
+				}
+				word |= uint64(b) << (8 * i)
+			}
+			found := equalBytes(word, uint8(tag))
+			if bits.TrailingZeros64(found) != 8*way+7 || found>>56 != 0 {
+				t.Fatalf("%#x in %#x: got %#x", tag, word, found)
+			}
+		}
 	}
 }

@@ -26,7 +26,6 @@ package memory
 
 import (
 	"context"
-	"hash/maphash"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -60,9 +59,9 @@ type Cache struct {
 
 	closed   atomic.Bool
 	limits   atomic.Pointer[limits]
+	hot      hot // away from what writes change
 	sizer    sizeof.Sizer
 	counters counters
-	hot      hot
 	fences   fences
 
 	fills    sync.RWMutex // held for reading by each fill
@@ -102,7 +101,6 @@ func New(opts *Options) (*Cache, error) {
 	c := &Cache{
 		base:          time.Now(),
 		id:            rand.Uint64(),
-		hot:           hot{seed: maphash.MakeSeed()},
 		leases:        newLeases(),
 		coordinator:   cache.NewCoordinator(o.Observer),
 		observer:      o.Observer,
@@ -113,6 +111,7 @@ func New(opts *Options) (*Cache, error) {
 	if o.Observer != nil || o.OnEvict != nil {
 		c.notices = &notices{observer: o.Observer, onEvict: o.OnEvict}
 	}
+	c.hot.init()
 	l := newLimits(o.MaxEntries, o.MaxBytes)
 	c.limits.Store(l)
 	c.janitor = newJanitor(c)
@@ -231,6 +230,7 @@ func (c *Cache) settle() {
 	if c.counters.used.Load() > c.limits.Load().capacity {
 		c.engine.maintain()
 	}
+	c.hot.fit(c.counters.entries.Load())
 	if c.notices != nil {
 		c.notices.deliver()
 	}

@@ -100,20 +100,33 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, er
 	if !inHot {
 		e = c.engine.find(key)
 	}
-	if e != nil && e.kind == want && e.window == 0 && c.observer == nil && (e.absolute == never || c.now() < e.absolute) {
-		c.noteHit(e, inHot)
-		return e, nil
+	if e != nil && e.kind == want && e.window == 0 && c.observer == nil {
+		if now := c.now(); now < e.absolute {
+			c.noteHit(e, now, inHot)
+			return e, nil
+		}
 	}
 	return c.readSlowly(ctx, op, key, want, e, inHot)
 }
 
-// noteHit counts a hit, and now and then offers the entry to the hot table or
-// reports it to the engine.
-func (c *Cache) noteHit(e *entry, inHot bool) {
-	switch n := c.counters.hit(); {
-	case !inHot && n%hotOffer == 0:
-		c.hot.offer(e)
-	case inHot && n%hotReport == 0:
+// noteHit counts a hit at now, and offers the entry to the hot table if it came
+// from the engine. If it did not, the engine, whose policy shall not take hot
+// entries for cold ones, is told unless it was told of another hit a moment ago:
+// so it knows every hit of a cache that is not very busy, and telling it never
+// takes more than a small part of a reader's time. While the cache is less than
+// half full the engine need not know what it is going to evict.
+func (c *Cache) noteHit(e *entry, now int64, inHot bool) {
+	s := c.counters.stripe()
+	n := s.hits.Add(1)
+	if !inHot {
+		c.hot.offer(e, n)
+		return
+	}
+	if now-s.told.Load() < hotSilence && n%hotReport != 0 {
+		return
+	}
+	s.told.Store(now)
+	if c.counters.used.Load() > c.limits.Load().capacity/2 {
 		c.engine.find(e.key)
 	}
 }
@@ -132,7 +145,7 @@ func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, e *en
 		c.counters.miss()
 		c.observe(ctx, cache.EventMiss, op, 1)
 	default:
-		c.noteHit(e, inHot)
+		c.noteHit(e, c.now(), inHot)
 		c.observe(ctx, cache.EventHit, op, 1)
 	}
 	return e, nil
@@ -204,6 +217,6 @@ func (c *Cache) observe(ctx context.Context, kind cache.EventKind, op string, co
 }
 
 // copyOf returns a copy that is not nil.
-func copyOf(b []byte) []byte {
-	return append(make([]byte, 0, len(b)), b...)
+func copyOf(s string) []byte {
+	return append(make([]byte, 0, len(s)), s...)
 }

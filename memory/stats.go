@@ -28,11 +28,12 @@ const readStripes = 32
 type readStripe struct {
 	hits   atomic.Uint64
 	misses atomic.Uint64
-	_      [112]byte // keeps neighbours off this pair of cache lines
+	told   atomic.Int64 // when a hit was last reported to the engine
+	_      [104]byte    // keeps neighbours off this pair of cache lines
 }
 
-// hit counts a hit, and returns how many the stripe has.
-func (c *counters) hit() uint64 { return c.stripe().hits.Add(1) }
+// hit counts a hit.
+func (c *counters) hit() { c.stripe().hits.Add(1) }
 
 func (c *counters) miss() { c.stripe().misses.Add(1) }
 

@@ -182,7 +182,7 @@ func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) 
 	if !c.limits.Load().fits(e.weight) {
 		return nil, 0, cache.ErrValueTooLarge
 	}
-	e.bytes = copyOf(value)
+	e.bytes = string(value)
 	return e, now, nil
 }
 

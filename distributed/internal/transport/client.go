@@ -21,7 +21,7 @@ const poolSize = 2 * maxLanes
 // ownClient returns a client like the given one but with settings that keep
 // larder's promises: nothing is retried, deadlines are honoured, and nothing is
 // dialled before it is needed. A type it does not know is used as it is.
-func ownClient(given redis.UniversalClient) (client redis.UniversalClient, own bool, err error) {
+func ownClient(given redis.UniversalClient, budget time.Duration) (client redis.UniversalClient, own bool, err error) {
 	if given == nil || reflect.ValueOf(given).Kind() == reflect.Pointer && reflect.ValueOf(given).IsNil() {
 		return nil, false, &cache.OptionError{Option: "client", Reason: "must not be nil", Err: cache.ErrInvalidConfig}
 	}
@@ -37,7 +37,7 @@ func ownClient(given redis.UniversalClient) (client redis.UniversalClient, own b
 	case *redis.ClusterClient:
 		return redis.NewClusterClient(clusterOptions(*c.Options())), true, nil
 	case *redis.Ring:
-		return redis.NewRing(ringOptions(*c.Options())), true, nil
+		return redis.NewRing(ringOptions(*c.Options(), budget)), true, nil
 	}
 	return given, false, nil
 }
@@ -66,10 +66,13 @@ func clusterOptions(o redis.ClusterOptions) *redis.ClusterOptions {
 	return &o
 }
 
-func ringOptions(o redis.RingOptions) *redis.RingOptions {
+// ringOptions leaves a call its whole budget: a ring, unlike a cluster, has no
+// slot map that a lost node makes it read anew.
+func ringOptions(o redis.RingOptions, budget time.Duration) *redis.RingOptions {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.ContextTimeoutEnabled = true
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = nodeTimeout, nodeTimeout, nodeTimeout
+	timeout := max(nodeTimeout, budget)
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = timeout, timeout, timeout
 	o.PoolSize, o.MinIdleConns, o.MaxActiveConns = poolSize, 0, 0
 	return &o
 }

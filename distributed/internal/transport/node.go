@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -198,6 +199,7 @@ func (n *node) take(l *lane) bool {
 		n.idle = append(n.idle, l)
 		n.mu.Unlock()
 		<-l.wake
+		runtime.Gosched() // those who are ready now queue their call, too
 		n.mu.Lock()
 	}
 	k := batchOf(n.queue)

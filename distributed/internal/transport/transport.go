@@ -87,12 +87,12 @@ type Transport struct {
 // the given client are not carried over: go-redis does not tell them. A client
 // of a type that go-redis does not define is used as it is.
 func New(client redis.UniversalClient, opts Options) (*Transport, error) {
-	own, isOwn, err := ownClient(client)
-	if err != nil {
-		return nil, err
-	}
 	if opts.Budget <= 0 {
 		opts.Budget = DefaultBudget
+	}
+	own, isOwn, err := ownClient(client, opts.Budget)
+	if err != nil {
+		return nil, err
 	}
 	t := &Transport{opts: opts, client: own, given: client, own: isOwn}
 	t.calls.New = func() any { return newCall() }

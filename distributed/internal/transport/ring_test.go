@@ -1,0 +1,36 @@
+package transport
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A shard that is slow has the whole budget to answer in, not a timeout of the
+// ring's own.
+func TestRingGivesShardsTheWholeBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: func(args []string) string {
+			if args[0] == "ping" {
+				return "+PONG\r\n"
+			}
+			time.Sleep(time.Second)
+			return "$1\r\nv\r\n"
+		}}
+		ring := redis.NewRing(&redis.RingOptions{
+			Addrs: map[string]string{"a": "a:1"}, Dialer: s.dial, DisableIdentity: true, Protocol: 2,
+			NewClient: func(o *redis.Options) *redis.Client {
+				o.MaintNotificationsConfig = noMaintNotifications() // or it looks up names
+				return redis.NewClient(o)
+			},
+		})
+		t.Cleanup(func() { _ = ring.Close() })
+		tr := open(t, ring, patient)
+		if v, err := tr.Get(context.Background(), "k"); err != nil || string(v) != "v" {
+			t.Errorf("got %q, %v from a shard that took a second of the 10 seconds", v, err)
+		}
+	})
+}
