@@ -2,8 +2,9 @@
 // that, and the typed layer with GetOrCreateExclusive that services use.
 //
 // A backend implements [Cache] (four methods) and as many of the optional
-// capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Objects],
-// [Leaser], [WriteMarker], [Peeker], [Waker], [Explainer], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
+// capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Ordered],
+// [Objects], [ObjectVersioner], [ObjectLocker], [Leaser], [WriteMarker], [Peeker],
+// [Waker], [Explainer], [Appender], [Clearer], [Coordinated], [StatsReporter]. Callers find a capability with
 // [As], which looks through observing decorators.
 //
 // # Decorators

@@ -24,14 +24,29 @@ type LockOptions struct {
 // then is gone. A handle whose lock has ended is dead.
 //
 // A lock is not a mutex for anything but the entry: its holder may be paused
-// while it runs out. Each change is one atomic step and one round trip. A ttl
-// that is not positive is ErrInvalidTTL; a zero handle is ErrInvalidHandle.
+// while it runs out. So each lock comes with a fencing token, the item's Fence:
+// whoever writes elsewhere under the lock stores the token with what it writes,
+// and lets nothing be written with a smaller one than is there (in SQL: UPDATE
+// ... SET fence = :fence WHERE id = :id AND fence <= :fence).
+//
+// A fencing token is greater than that of every earlier lock on the key of which
+// the cache still knows, and never less than the time in microseconds: of the
+// server for a remote cache, else of the process. So it also grows from lock to
+// lock when those are forgotten, but only as far as that clock does not go back,
+// as it may when a server is replaced by one whose clock is behind. It fits an
+// int64.
+//
+// Values are byte values; a counter is ErrWrongType, and so is an object (see
+// ObjectLocker), except that Unlock, RemoveLocked and ResetTTL take either kind.
+//
+// Each change is one atomic step and one round trip. A ttl that is not positive
+// is ErrInvalidTTL; a zero handle is ErrInvalidHandle.
 type Locker interface {
 	// GetAndLock locks the entry for ttl and returns it. The version stays. If
 	// a lock stands it returns ErrLocked at once, whoever holds it. Without an
 	// entry it returns ErrNoEntry; with Force it locks the absent key: the item
-	// is then the zero VersionedItem with Locked set, reads miss, Lease is
-	// refused, and PutAndUnlock stores the entry. Force drops a write mark, whose
+	// is then the zero VersionedItem with Locked and Fence set, reads miss, Lease
+	// is refused, and PutAndUnlock stores the entry. Force drops a write mark, whose
 	// EndWrite then removes the lock or what it stored.
 	GetAndLock(ctx context.Context, key string, ttl time.Duration, opts LockOptions) (item VersionedItem, handle LockHandle, err error)
 

@@ -60,6 +60,7 @@ type Typed[V any] struct {
 	names     Coordinated
 	shared    *Coordinator // for the switch and the counters
 	own       *Coordinator // not nil if the cache brought none
+	changers  changers
 	frame     frame
 	opts      TypedOptions[V]
 	configErr error
@@ -92,6 +93,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	t.abstract = reflect.TypeFor[V]().Kind() == reflect.Interface
 	t.batcher, _ = As[Batcher](c)
 	t.marker, _ = As[WriteMarker](c)
+	t.changers = changersOf(c)
 	names, leaser, ok := coordination(c)
 	if ok {
 		t.leaser = leaser

@@ -12,20 +12,28 @@ import (
 // versions say nothing of which came first. The zero Version is none.
 type Version [16]byte
 
-// VersionedItem is an entry with what is known about it.
-type VersionedItem struct {
-	Value   []byte // belongs to the caller
+// Versioned is a value with what is known about its entry.
+type Versioned[V any] struct {
+	Value   V
 	Version Version
 	TTL     time.Duration // what is left of its life; NoExpiry if it has no end
 	Locked  bool          // whether a lock stands on it
+	Order   uint64        // the place in its source's order that SetIfNewer gave it; 0: none
+	Fence   uint64        // the fencing token of a lock just taken, see Locker; 0 from any other call
 }
 
+// VersionedItem is an entry with what is known about it. The value belongs to
+// the caller.
+type VersionedItem = Versioned[[]byte]
+
 // Versioner changes entries only if nobody else has changed them meanwhile:
-// optimistic concurrency. Versions are those of byte values; a counter or an
-// object is ErrWrongType.
+// optimistic concurrency. Values and versions are those of byte values; a counter
+// is ErrWrongType, and so is an object (see ObjectVersioner for these), except
+// that RemoveVersion removes either kind.
 //
-// Each change is one atomic step and one round trip. A retried change whose
-// reply was lost is ErrOutcomeUnknown: read the entry to find out.
+// Each change is one atomic step and one round trip. A change whose reply was
+// lost is ErrOutcomeUnknown, and returns the version that the entry has if it was
+// done: read the entry to find out. Typed.Update does.
 type Versioner interface {
 	// GetItem is Get with the entry's version. Its cost is that of Get, and one
 	// more command in the same round trip for the TTL.

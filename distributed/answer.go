@@ -62,6 +62,20 @@ func (a answer) number(i int) int64 {
 	return n
 }
 
+// order returns one of the parts that is the eight bytes of an order, or 0.
+func (a answer) order(i int) uint64 {
+	if s := a.text(i); len(s) == 8 {
+		return binary.BigEndian.Uint64([]byte(s))
+	}
+	return 0
+}
+
+// fence returns one of the parts that is a fencing token, or 0.
+func (a answer) fence(i int) uint64 {
+	n, _ := strconv.ParseUint(a.text(i), 10, 64)
+	return n
+}
+
 // refusal returns the error that a means, or nil. Foreign data is no entry.
 func (a answer) refusal() error {
 	switch a.word {
@@ -82,6 +96,8 @@ func (a answer) refusal() error {
 		return cache.ErrTooManyWriters
 	case "marked":
 		return cache.ErrBeingWritten
+	case "outdated":
+		return &cache.OutdatedError{Current: a.order(0)}
 	case "exists":
 		return cache.ErrExists
 	case "locked":

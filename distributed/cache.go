@@ -46,6 +46,7 @@ var (
 	_ cache.Versioner     = (*Cache)(nil)
 	_ cache.Locker        = (*Cache)(nil)
 	_ cache.WriteMarker   = (*Cache)(nil)
+	_ cache.Ordered       = (*Cache)(nil)
 	_ cache.Coordinated   = (*Cache)(nil)
 	_ cache.StatsReporter = (*Cache)(nil)
 )

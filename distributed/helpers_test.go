@@ -112,6 +112,9 @@ func TestOnEveryServer(t *testing.T) {
 		{"MarkIsPruned", testMarkIsPruned},
 		{"DamagedMark", testDamagedMark},
 		{"MarkIsNoDamage", testMarkIsNoDamage},
+		{"Ordered", testOrdered},
+		{"OrderedReplaces", testOrderedReplaces},
+		{"Fences", testFences},
 	}
 	on := func(name string, start func(t *testing.T) redis.UniversalClient) {
 		t.Run(name, func(t *testing.T) {

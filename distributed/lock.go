@@ -61,12 +61,14 @@ func (c *Cache) lock(ctx context.Context, op, key string, ttl time.Duration, opt
 	}
 	if a.word == "hold" {
 		c.noteRead(ctx, op, entry{state: isHold}, isValue)
-		return cache.VersionedItem{Locked: true}, handle, nil
+		return cache.VersionedItem{Locked: true, Fence: a.fence(0)}, handle, nil
 	}
 	e := decode(name, []byte(a.text(0)))
 	if e.state == isValue {
 		c.noteRead(ctx, op, e, isValue)
-		return e.item(a.number(1), true), handle, nil
+		item := e.item(a.number(1), true)
+		item.Fence = a.fence(2)
+		return item, handle, nil
 	}
 	// The script sees the header only, so it has locked what cannot be read.
 	c.noteRead(ctx, op, e, isValue)

@@ -18,7 +18,7 @@ const (
 	DefaultBudget = 100 * time.Millisecond
 
 	// maxMaxValueBytes keeps the longest entry within Redis's longest string.
-	maxMaxValueBytes = 512<<20 - envelope.HeaderSize - envelope.LockSize
+	maxMaxValueBytes = 512<<20 - envelope.HeaderSize - envelope.OrderSize - envelope.LockSize
 	maxBudget        = time.Hour
 )
 

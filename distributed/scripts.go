@@ -37,6 +37,8 @@ var (
 	replaceLua string
 	//go:embed scripts/add.lua
 	addLua string
+	//go:embed scripts/newer.lua
+	newerLua string
 	//go:embed scripts/remove.lua
 	removeLua string
 	//go:embed scripts/expire.lua
@@ -74,6 +76,7 @@ var (
 	itemScript    = transport.NewScript(entryLua + itemLua)
 	replaceScript = transport.NewScript(entryLua + replaceLua)
 	addScript     = transport.NewScript(entryLua + addLua)
+	newerScript   = transport.NewScript(entryLua + newerLua)
 	removeScript  = transport.NewScript(entryLua + removeLua)
 	expireScript  = transport.NewScript(entryLua + expireLua)
 	lockScript    = transport.NewScript(entryLua + lockLua)

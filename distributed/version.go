@@ -74,7 +74,7 @@ func (c *Cache) readItem(ctx context.Context, op, key string, have cache.Version
 	case err != nil:
 		return cache.VersionedItem{}, false, false, err
 	case a.word == "same":
-		e = entry{state: isValue, header: envelope.Header{ID: envelope.ID(have), Window: a.millis(0)}}
+		e = entry{state: isValue, header: envelope.Header{ID: envelope.ID(have), Window: a.millis(0), Order: a.order(3)}}
 	default:
 		e = decode(c.name(key), []byte(a.text(0)))
 	}
@@ -97,6 +97,7 @@ func (e entry) item(left int64, locked bool) cache.VersionedItem {
 		Version: cache.Version(e.header.ID),
 		TTL:     time.Duration(left) * time.Millisecond,
 		Locked:  locked,
+		Order:   e.header.Order,
 	}
 	if left == pttlForever {
 		item.TTL = cache.NoExpiry
@@ -153,12 +154,20 @@ func (c *Cache) change(ctx context.Context, op, key string, value []byte, opts c
 	if err != nil {
 		return cache.Version{}, failed(op, key, err)
 	}
+	return c.changeTo(ctx, op, key, p, s, cond...)
+}
+
+// changeTo is change with the value prepared.
+func (c *Cache) changeTo(ctx context.Context, op, key string, p prepared, s *transport.Script, cond ...any) (cache.Version, error) {
 	c.coordinator.Invalidate(key)
 	defer c.coordinator.Invalidate(key)
 	args := append(cond, millis(p.life.Initial()), millis(p.bound()), p.entry)
-	_, err = c.runScript(ctx, op, key, s, transport.Write, args...)
+	a, err := c.runScript(ctx, op, key, s, transport.Write, args...)
 	if err != nil && !errors.Is(err, cache.ErrOutcomeUnknown) {
 		return cache.Version{}, err
+	}
+	if a.word == "same" {
+		return cache.Version{}, nil
 	}
 	return cache.Version(p.version), c.noteSet(err)
 }

@@ -78,6 +78,11 @@ type prepared struct {
 
 // prepare checks everything about a value to be stored.
 func (c *Cache) prepare(key string, value []byte, opts cache.EntryOptions) (prepared, error) {
+	return c.prepareOrdered(key, value, 0, opts)
+}
+
+// prepareOrdered is prepare for a value with an order; 0: none.
+func (c *Cache) prepareOrdered(key string, value []byte, order uint64, opts cache.EntryOptions) (prepared, error) {
 	if err := cache.CheckKey(key); err != nil {
 		return prepared{}, err
 	}
@@ -92,7 +97,7 @@ func (c *Cache) prepare(key string, value []byte, opts cache.EntryOptions) (prep
 		return prepared{}, err
 	}
 	p := prepared{name: c.name(key), version: newVersion(), life: life, lease: opts.Lease, mark: opts.Mark}
-	h := envelope.Header{Kind: envelope.Value, ID: p.version, Window: life.Sliding}
+	h := envelope.Header{Kind: envelope.Value, ID: p.version, Window: life.Sliding, Order: order}
 	p.entry = make([]byte, 0, envelope.HeaderSize+len(value))
 	p.entry = envelope.Append(p.entry, h, envelope.Digest(p.name), value)
 	return p, nil

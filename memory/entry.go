@@ -41,7 +41,7 @@ type entry struct {
 	charge   atomic.Uint32        // what it takes of the capacity; written under the key's lock
 	deadline atomic.Int64         // moved by reads if window > 0, later only
 	reclaim  atomic.Int64         // when the engine may reclaim it, never before it expires; written under the key's lock
-	lock     atomic.Pointer[lock] // the last one; written under the key's lock
+	lock     atomic.Pointer[lock] // the last one, and the order; written under the key's lock
 }
 
 func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool) *entry {

@@ -2,13 +2,18 @@ package memory
 
 import (
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/cache"
 )
 
-// lock is a lock on an entry. It is immutable, and ends by itself.
+// lock is a lock on an entry, and the order of its value. It is immutable, and
+// the lock ends by itself: one that ended before all
+// time is the order alone. They share a place because few
+// entries have either, and no entry has room for more.
 //
 // A lock is part of its entry: what replaces or removes the entry drops the
 // lock in the same step. A forced lock, which has no entry, is kept with the
@@ -16,6 +21,7 @@ import (
 type lock struct {
 	handle cache.LockHandle
 	end    int64
+	order  uint64 // as SetIfNewer was given it; 0: none
 }
 
 // lockAt returns the lock that stands on e at now, or nil.
@@ -25,6 +31,39 @@ func (e *entry) lockAt(now int64) *lock {
 		return nil
 	}
 	return l
+}
+
+// order returns the order of the value of e, or 0.
+func (e *entry) order() uint64 {
+	if l := e.lock.Load(); l != nil {
+		return l.order
+	}
+	return 0
+}
+
+// setOrder leaves e without a lock and with that order. The key's lock is held,
+// or e is not in the table yet.
+func (e *entry) setOrder(order uint64) {
+	if order == 0 {
+		e.lock.Store(nil)
+		return
+	}
+	e.lock.Store(&lock{end: math.MinInt64, order: order})
+}
+
+// fences gives out the fencing tokens of a cache's locks.
+type fences struct{ last atomic.Uint64 }
+
+// next returns a token greater than all before, and not less than the time in
+// microseconds, so that those of the process's successor are greater.
+func (f *fences) next(now time.Time) uint64 {
+	for {
+		last := f.last.Load()
+		token := max(last+1, uint64(now.UnixMicro()))
+		if f.last.CompareAndSwap(last, token) {
+			return token
+		}
+	}
 }
 
 // newHandle returns a random handle, from the runtime's ChaCha8 generator.
@@ -72,7 +111,7 @@ func (e *entry) left(now int64) time.Duration {
 func (e *entry) lockUntil(handle cache.LockHandle, now, end int64) {
 	deadline := e.slide(now)
 	e.reclaim.Store(max(e.reclaim.Load(), e.reclaimAfter(deadline), end))
-	e.lock.Store(&lock{handle, end})
+	e.lock.Store(&lock{handle, end, e.order()})
 }
 
 // slide restarts the sliding window of e, if it has one, and returns the
@@ -91,7 +130,7 @@ func (e *entry) slide(now int64) int64 {
 // reads that go on meanwhile may move a sliding deadline to a window from now,
 // which is why that counts here. The key's lock is held.
 func (e *entry) unlock(now int64) {
-	e.lock.Store(nil)
+	e.setOrder(e.order())
 	last := e.deadline.Load()
 	if e.window > 0 {
 		last = max(last, min(now+e.window, e.absolute))
@@ -100,14 +139,15 @@ func (e *entry) unlock(now int64) {
 }
 
 // renewed returns a copy of e that lives for ttl from now, or as long as its
-// sliding window lets it; never: as ttl. It has the version of e, the place of e
-// in all accounts, and no lock.
+// sliding window lets it; never: as ttl. It has the version and order of e, the
+// place of e in all accounts, and no lock.
 func (e *entry) renewed(now, ttl int64) *entry {
 	next := &entry{
 		kind: e.kind, pinned: e.pinned, window: e.window, absolute: never,
 		object: e.object, bytes: e.bytes, key: e.key, weight: e.weight, write: e.write,
 	}
 	next.charge.Store(e.charge.Load())
+	next.setOrder(e.order())
 	if ttl != never {
 		next.absolute = now + ttl
 	}

@@ -82,3 +82,50 @@ func TestAbandonedForcedLocksAreSwept(t *testing.T) {
 		}
 	})
 }
+
+// Tokens grow whatever the clock does, and a process that starts later gives out
+// greater ones.
+func TestFencesGrow(t *testing.T) {
+	var f fences
+	now := time.Now()
+	first := f.next(now)
+	if first != uint64(now.UnixMicro()) {
+		t.Errorf("got %d, want the time, %d", first, now.UnixMicro())
+	}
+	for i, at := range []time.Time{now, now.Add(-time.Hour), now.Add(time.Microsecond)} {
+		if got := f.next(at); got != first+uint64(i)+1 {
+			t.Errorf("got %d, want the next, %d", got, first+uint64(i)+1)
+		}
+	}
+	var successor fences
+	if got := successor.next(now.Add(time.Millisecond)); got <= first+3 {
+		t.Errorf("got %d after %d", got, first+3)
+	}
+}
+
+// Few entries have an order, so it is kept beside the lock; a lock and its end
+// leave it.
+func TestOrderIsKeptBesideTheLock(t *testing.T) {
+	e := newEntry("k", kindBytes, 0, cache.Lifetime{}, false)
+	if e.order() != 0 || e.lockAt(0) != nil {
+		t.Errorf("a new entry has order %d", e.order())
+	}
+	e.setOrder(7)
+	for range 2 {
+		if e.order() != 7 || e.lockAt(0) != nil || e.expired(never-1) {
+			t.Fatalf("got order %d, locked %v", e.order(), e.lockAt(0) != nil)
+		}
+		e.lockUntil(cache.LockHandle{1}, 0, 100)
+		if e.order() != 7 || e.lockAt(99) == nil || e.lockAt(100) != nil {
+			t.Fatalf("locked: got order %d", e.order())
+		}
+		if next := e.renewed(0, never); next.order() != 7 || next.lockAt(99) != nil {
+			t.Fatalf("renewed: got order %d", next.order())
+		}
+		e.unlock(50)
+	}
+	e.setOrder(0)
+	if e.lock.Load() != nil {
+		t.Error("no order still takes memory")
+	}
+}

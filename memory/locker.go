@@ -14,33 +14,53 @@ var errTooManyLocks = fmt.Errorf("%w: too many locks on absent keys", cache.ErrU
 // the TTL that it had. See cache.Locker, and the package's documentation for
 // what becomes of locked entries when room is needed.
 func (c *Cache) GetAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.VersionedItem, cache.LockHandle, error) {
+	item, found, handle, err := getAndLock[[]byte](ctx, c, key, ttl, opts, kindBytes)
+	if found != nil {
+		item.Value = copyOf(found.bytes)
+	}
+	return item, handle, err
+}
+
+// GetObjectAndLock is GetAndLock for an object. See cache.ObjectLocker.
+func (c *Cache) GetObjectAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.Versioned[any], cache.LockHandle, error) {
+	item, found, handle, err := getAndLock[any](ctx, c, key, ttl, opts, kindObject)
+	if found != nil {
+		item.Value = found.object
+	}
+	return item, handle, err
+}
+
+// getAndLock locks the entry of this kind under key, or the key alone: then found
+// is nil.
+func getAndLock[V any](ctx context.Context, c *Cache, key string, ttl time.Duration, opts cache.LockOptions, want kind) (item cache.Versioned[V], found *entry, handle cache.LockHandle, err error) {
+	const op = "get_and_lock"
 	if err := c.check(ctx, key); err != nil {
-		return cache.VersionedItem{}, cache.LockHandle{}, opError("get_and_lock", key, err)
+		return item, nil, handle, opError(op, key, err)
 	}
 	lasts, err := wholeTTL(ttl)
 	if err != nil {
-		return cache.VersionedItem{}, cache.LockHandle{}, opError("get_and_lock", key, err)
+		return item, nil, handle, opError(op, key, err)
 	}
-	handle := newHandle()
-	found, item, err := c.takeLock(key, handle, lasts, opts.Force)
+	taken := newHandle()
+	found, item, err = takeLock[V](c, key, taken, lasts, opts.Force, want)
 	c.settle()
 	if err != nil {
-		return cache.VersionedItem{}, cache.LockHandle{}, opError("get_and_lock", key, err)
+		return cache.Versioned[V]{}, nil, handle, opError(op, key, err)
 	}
 	if found == nil {
 		c.counters.miss()
 		c.observe(ctx, cache.EventMiss, "get", 1)
-		return cache.VersionedItem{Locked: true}, handle, nil
+		return item, nil, taken, nil
 	}
 	c.counters.hit()
 	c.observe(ctx, cache.EventHit, "get", 1)
-	item.Value = copyOf(found.bytes)
-	return item, handle, nil
+	return item, found, taken, nil
 }
 
 // takeLock locks the entry under key and returns it, or if there is none the
-// key if it may.
-func (c *Cache) takeLock(key string, handle cache.LockHandle, lasts int64, force bool) (found *entry, item cache.VersionedItem, err error) {
+// key if it may. The fencing token is made under the key's lock, so it is greater
+// than that of the lock before.
+func takeLock[V any](c *Cache, key string, handle cache.LockHandle, lasts int64, force bool, want kind) (found *entry, item cache.Versioned[V], err error) {
 	var end int64
 	c.engine.compute(key, func(old *entry) *entry {
 		now := c.now()
@@ -48,17 +68,18 @@ func (c *Cache) takeLock(key string, handle cache.LockHandle, lasts int64, force
 		live := standing(old, now)
 		if live == nil {
 			err = c.lockAbsent(key, handle, now, end, force)
+			item = cache.Versioned[V]{Locked: true, Fence: c.fences.next(time.Now())}
 			return nil
 		}
 		switch {
-		case live.kind != kindBytes:
+		case live.kind != want:
 			err = cache.ErrWrongType
 		case live.lockAt(now) != nil:
 			err = cache.ErrLocked
 		default:
 			live.slide(now)
-			item = c.item(live, now)
-			item.Locked = true
+			item = itemOf[V](c, live, now)
+			item.Locked, item.Fence = true, c.fences.next(time.Now())
 			live.lockUntil(handle, now, end)
 			found = live
 		}
@@ -96,7 +117,7 @@ func (c *Cache) holds(e *entry, key string, handle cache.LockHandle, now int64) 
 		}
 		of = forced
 	} else {
-		if e.kind != kindBytes {
+		if e.kind == kindCounter {
 			return cache.ErrWrongType
 		}
 		l := e.lockAt(now)
@@ -111,10 +132,31 @@ func (c *Cache) holds(e *entry, key string, handle cache.LockHandle, now int64) 
 	return nil
 }
 
+// ifHolds allows what holds allows, if it is of this kind.
+func (c *Cache) ifHolds(want kind, key string, handle cache.LockHandle) condition {
+	return func(old *entry, now int64) error {
+		if old != nil && old.kind != want {
+			return cache.ErrWrongType
+		}
+		return c.holds(old, key, handle, now)
+	}
+}
+
+func checkHandle(h cache.LockHandle) error {
+	if h == (cache.LockHandle{}) {
+		return cache.ErrInvalidHandle
+	}
+	return nil
+}
+
 // PutAndUnlock replaces the entry under key and ends the lock. See cache.Locker.
 func (c *Cache) PutAndUnlock(ctx context.Context, key string, value []byte, handle cache.LockHandle, opts cache.EntryOptions) (cache.Version, error) {
-	return c.replace(ctx, "put_and_unlock", key, value, opts, handle != cache.LockHandle{}, cache.ErrInvalidHandle,
-		func(old *entry, now int64) error { return c.holds(old, key, handle, now) })
+	return c.replaceBytes(ctx, "put_and_unlock", key, value, opts, checkHandle(handle), c.ifHolds(kindBytes, key, handle))
+}
+
+// PutObjectAndUnlock is PutAndUnlock for an object. See cache.ObjectLocker.
+func (c *Cache) PutObjectAndUnlock(ctx context.Context, key string, value any, handle cache.LockHandle, opts cache.EntryOptions) (cache.Version, error) {
+	return c.replaceObject(ctx, "put_and_unlock", key, value, opts, checkHandle(handle), c.ifHolds(kindObject, key, handle))
 }
 
 // Unlock ends the lock. See cache.Locker. A ttl restarts the sliding window.
@@ -122,8 +164,8 @@ func (c *Cache) Unlock(ctx context.Context, key string, handle cache.LockHandle,
 	if err := c.check(ctx, key); err != nil {
 		return opError("unlock", key, err)
 	}
-	if handle == (cache.LockHandle{}) {
-		return opError("unlock", key, cache.ErrInvalidHandle)
+	if err := checkHandle(handle); err != nil {
+		return opError("unlock", key, err)
 	}
 	lives := int64(never)
 	if ttl != 0 && ttl != cache.NoExpiry {
@@ -154,8 +196,8 @@ func (c *Cache) RemoveLocked(ctx context.Context, key string, handle cache.LockH
 	if err := c.check(ctx, key); err != nil {
 		return false, opError("remove_locked", key, err)
 	}
-	if handle == (cache.LockHandle{}) {
-		return false, opError("remove_locked", key, cache.ErrInvalidHandle)
+	if err := checkHandle(handle); err != nil {
+		return false, opError("remove_locked", key, err)
 	}
 	removed, err = c.removeIf(key, func(old *entry, now int64) error { return c.holds(old, key, handle, now) })
 	return removed, opError("remove_locked", key, err)
@@ -175,7 +217,7 @@ func (c *Cache) ResetTTL(ctx context.Context, key string, ttl time.Duration) err
 		switch {
 		case live == nil:
 			return nil, cache.ErrNoEntry
-		case live.kind != kindBytes:
+		case live.kind == kindCounter:
 			return live, cache.ErrWrongType
 		}
 		next := c.renew(live, now, lives)

@@ -159,8 +159,8 @@ func TestVersionsOfTwoCachesDiffer(t *testing.T) {
 	wantValue(t, b, "k", "v")
 }
 
-// An object has neither versions nor locks.
-func TestObjectsHaveNoVersions(t *testing.T) {
+// An object is no byte value, nor the other way round.
+func TestVersionsAndLocksTellKindsApart(t *testing.T) {
 	c := open(t, nil)
 	if err := c.SetObject(ctx, "k", "object", cache.EntryOptions{}); err != nil {
 		t.Fatal(err)
@@ -169,12 +169,37 @@ func TestObjectsHaveNoVersions(t *testing.T) {
 	wantError(t, err, cache.ErrWrongType)
 	_, _, err = c.GetAndLock(ctx, "k", time.Hour, cache.LockOptions{Force: true})
 	wantError(t, err, cache.ErrWrongType)
-	wantError(t, c.ResetTTL(ctx, "k", time.Hour), cache.ErrWrongType)
 	_, err = c.Add(ctx, "k", []byte("v"), cache.EntryOptions{})
 	wantError(t, err, cache.ErrWrongType)
+	item, handle, err := c.GetObjectAndLock(ctx, "k", time.Hour, cache.LockOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.CompareAndSet(ctx, "k", []byte("v"), item.Version, cache.EntryOptions{})
+	wantError(t, err, cache.ErrWrongType)
+	_, err = c.PutAndUnlock(ctx, "k", []byte("v"), handle, cache.EntryOptions{})
+	wantError(t, err, cache.ErrWrongType)
+	wantError(t, c.SetIfNewer(ctx, "k", []byte("v"), 1, cache.EntryOptions{}), cache.ErrWrongType)
 	if value, found, err := c.GetObject(ctx, "k"); value != "object" || !found || err != nil {
 		t.Errorf("got %v, %v, %v", value, found, err)
 	}
+	if err := c.ResetTTL(ctx, "k", time.Hour); err != nil {
+		t.Error(err)
+	}
+	if err := c.Unlock(ctx, "k", handle, 0); err != nil {
+		t.Error(err)
+	}
+	if removed, err := c.RemoveVersion(ctx, "k", item.Version); !removed || err != nil {
+		t.Errorf("RemoveVersion: got %v, %v", removed, err)
+	}
+
+	set(t, c, "bytes", "v", cache.EntryOptions{})
+	_, _, err = c.GetObjectItem(ctx, "bytes")
+	wantError(t, err, cache.ErrWrongType)
+	_, err = c.AddObject(ctx, "bytes", "object", cache.EntryOptions{})
+	wantError(t, err, cache.ErrWrongType)
+	wantError(t, c.SetObjectIfNewer(ctx, "bytes", "object", 1, cache.EntryOptions{}), cache.ErrWrongType)
+	wantValue(t, c, "bytes", "v")
 }
 
 // Many workers add to one number, by version and under locks, while others reset

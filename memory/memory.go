@@ -62,6 +62,7 @@ type Cache struct {
 	hot      hot // away from what writes change
 	sizer    sizeof.Sizer
 	counters counters
+	fences   fences
 
 	fills    sync.RWMutex // held for reading by each fill
 	resizing sync.Mutex   // held while the engine's capacity changes
@@ -81,6 +82,10 @@ var (
 	_ cache.Locker      = (*Cache)(nil)
 	_ cache.WriteMarker = (*Cache)(nil)
 	_ cache.Explainer   = (*Cache)(nil)
+	_ cache.Ordered     = (*Cache)(nil)
+
+	_ cache.ObjectVersioner = (*Cache)(nil)
+	_ cache.ObjectLocker    = (*Cache)(nil)
 )
 
 // New returns a cache bounded as opts say; nil opts are the defaults, which

@@ -14,8 +14,20 @@ func (c *Cache) GetItem(ctx context.Context, key string) (cache.VersionedItem, b
 	if e == nil {
 		return cache.VersionedItem{}, false, err
 	}
-	item := c.item(e, c.now())
+	item := itemOf[[]byte](c, e, c.now())
 	item.Value = copyOf(e.bytes)
+	return item, true, nil
+}
+
+// GetObjectItem returns the object under key and what is known about it. See
+// cache.ObjectVersioner.
+func (c *Cache) GetObjectItem(ctx context.Context, key string) (cache.Versioned[any], bool, error) {
+	e, err := c.read(ctx, "get", key, kindObject)
+	if e == nil {
+		return cache.Versioned[any]{}, false, err
+	}
+	item := itemOf[any](c, e, c.now())
+	item.Value = e.object
 	return item, true, nil
 }
 
@@ -26,7 +38,7 @@ func (c *Cache) GetIfNewer(ctx context.Context, key string, have cache.Version) 
 	if e == nil {
 		return cache.VersionedItem{}, false, false, err
 	}
-	item = c.item(e, c.now())
+	item = itemOf[[]byte](c, e, c.now())
 	if item.Version == have {
 		return item, false, true, nil
 	}
@@ -34,56 +46,117 @@ func (c *Cache) GetIfNewer(ctx context.Context, key string, have cache.Version) 
 	return item, true, true, nil
 }
 
-// item describes e, without its value.
-func (c *Cache) item(e *entry, now int64) cache.VersionedItem {
-	return cache.VersionedItem{Version: c.version(e), TTL: e.left(now), Locked: e.lockAt(now) != nil}
+// itemOf describes e, without its value.
+func itemOf[V any](c *Cache, e *entry, now int64) cache.Versioned[V] {
+	return cache.Versioned[V]{
+		Version: c.version(e), TTL: e.left(now), Locked: e.lockAt(now) != nil, Order: e.order(),
+	}
 }
 
 // CompareAndSet replaces the entry under key if its version is have. See
 // cache.Versioner.
 func (c *Cache) CompareAndSet(ctx context.Context, key string, value []byte, have cache.Version, opts cache.EntryOptions) (cache.Version, error) {
-	return c.replace(ctx, "compare_and_set", key, value, opts, have != cache.Version{}, cache.ErrInvalidVersion,
-		func(old *entry, _ int64) error {
-			switch {
-			case old == nil:
-				return cache.ErrNoEntry
-			case old.kind != kindBytes:
-				return cache.ErrWrongType
-			case c.version(old) != have:
-				return &cache.VersionMismatchError{Current: c.version(old)}
-			}
-			return nil
-		})
+	return c.replaceBytes(ctx, "compare_and_set", key, value, opts, checkVersion(have), c.ifVersion(kindBytes, have))
+}
+
+// CompareAndSetObject is CompareAndSet for an object. See cache.ObjectVersioner.
+func (c *Cache) CompareAndSetObject(ctx context.Context, key string, value any, have cache.Version, opts cache.EntryOptions) (cache.Version, error) {
+	return c.replaceObject(ctx, "compare_and_set", key, value, opts, checkVersion(have), c.ifVersion(kindObject, have))
 }
 
 // Add stores a copy of value under key if there is no entry. See
 // cache.Versioner. A forced lock on the absent key is no entry: Add drops it,
 // as Set does. A write mark refuses it with cache.ErrBeingWritten.
 func (c *Cache) Add(ctx context.Context, key string, value []byte, opts cache.EntryOptions) (cache.Version, error) {
-	return c.replace(ctx, "add", key, value, opts, true, nil, func(old *entry, now int64) error {
+	return c.replaceBytes(ctx, "add", key, value, opts, nil, c.ifAbsent(key, kindBytes))
+}
+
+// AddObject is Add for an object. See cache.ObjectVersioner.
+func (c *Cache) AddObject(ctx context.Context, key string, value any, opts cache.EntryOptions) (cache.Version, error) {
+	return c.replaceObject(ctx, "add", key, value, opts, nil, c.ifAbsent(key, kindObject))
+}
+
+// RemoveVersion removes the entry under key if its version is have. See
+// cache.Versioner.
+func (c *Cache) RemoveVersion(ctx context.Context, key string, have cache.Version) (removed bool, err error) {
+	if err := c.check(ctx, key); err != nil {
+		return false, opError("remove_version", key, err)
+	}
+	if err := checkVersion(have); err != nil {
+		return false, opError("remove_version", key, err)
+	}
+	removed, err = c.removeIf(key, func(old *entry, now int64) error {
+		kind := kindBytes
+		if old != nil && old.kind == kindObject {
+			kind = kindObject
+		}
+		return c.ifVersion(kind, have)(old, now)
+	})
+	return removed, opError("remove_version", key, err)
+}
+
+// A condition says whether what is under a key (nil if nothing live is) may be
+// changed, and else why not.
+type condition func(old *entry, now int64) error
+
+// ifVersion allows an entry of this kind and version.
+func (c *Cache) ifVersion(want kind, have cache.Version) condition {
+	return func(old *entry, _ int64) error {
+		switch {
+		case old == nil:
+			return cache.ErrNoEntry
+		case old.kind != want:
+			return cache.ErrWrongType
+		case c.version(old) != have:
+			return &cache.VersionMismatchError{Current: c.version(old)}
+		}
+		return nil
+	}
+}
+
+// ifAbsent allows no entry at all and no write mark; an entry of another kind is
+// refused as such.
+func (c *Cache) ifAbsent(key string, want kind) condition {
+	return func(old *entry, now int64) error {
 		switch {
 		case old == nil && c.isMarked(key, now):
 			return cache.ErrBeingWritten
 		case old == nil:
 			return nil
-		case old.kind != kindBytes:
+		case old.kind != want:
 			return cache.ErrWrongType
 		}
 		return cache.ErrExists
-	})
+	}
 }
 
-// replace checks the input of a call that stores value under key if allow lets
-// it, and makes it.
-func (c *Cache) replace(ctx context.Context, op, key string, value []byte, opts cache.EntryOptions,
-	valid bool, invalid error, allow func(old *entry, now int64) error) (cache.Version, error) {
+func checkVersion(v cache.Version) error {
+	if v == (cache.Version{}) {
+		return cache.ErrInvalidVersion
+	}
+	return nil
+}
+
+// replaceBytes stores a copy of value under key if bad is nil and allow lets it.
+func (c *Cache) replaceBytes(ctx context.Context, op, key string, value []byte, opts cache.EntryOptions, bad error, allow condition) (cache.Version, error) {
+	return c.replace(ctx, op, key, bad, allow, func() (*entry, int64, error) { return c.prepareBytes(key, value, opts) })
+}
+
+// replaceObject is replaceBytes for an object.
+func (c *Cache) replaceObject(ctx context.Context, op, key string, value any, opts cache.EntryOptions, bad error, allow condition) (cache.Version, error) {
+	return c.replace(ctx, op, key, bad, allow, func() (*entry, int64, error) { return c.prepareObject(key, value, opts) })
+}
+
+// replace checks the input of a call that stores what prepare makes under key if
+// allow lets it, and makes it.
+func (c *Cache) replace(ctx context.Context, op, key string, bad error, allow condition, prepare func() (*entry, int64, error)) (cache.Version, error) {
 	if err := c.check(ctx, key); err != nil {
 		return cache.Version{}, opError(op, key, err)
 	}
-	if !valid {
-		return cache.Version{}, opError(op, key, invalid)
+	if bad != nil {
+		return cache.Version{}, opError(op, key, bad)
 	}
-	e, madeAt, err := c.prepareBytes(key, value, opts)
+	e, madeAt, err := prepare()
 	if err == nil {
 		err = c.storeIf(e, madeAt, allow)
 	}
@@ -94,10 +167,10 @@ func (c *Cache) replace(ctx context.Context, op, key string, value []byte, opts 
 }
 
 // storeIf puts e, made at madeAt, in the table if allow returns nil for what is
-// there (nil if nothing live is), in one step. Then it ends the loads in flight
-// for its key; see cache.Coordinator for why twice. A call that is refused ends
-// none, unless what is there changes just then.
-func (c *Cache) storeIf(e *entry, madeAt int64, allow func(old *entry, now int64) error) (err error) {
+// there, in one step. Then it ends the loads in flight for its key; see
+// cache.Coordinator for why twice. A call that is refused ends none, unless what
+// is there changes just then.
+func (c *Cache) storeIf(e *entry, madeAt int64, allow condition) (err error) {
 	if err := c.foresee(e.key, allow); err != nil {
 		return err
 	}
@@ -124,7 +197,7 @@ func (c *Cache) storeIf(e *entry, madeAt int64, allow func(old *entry, now int64
 // change: a read may be about to save an entry that has expired. Where there is
 // no entry it takes the key's lock: a write that drops a forced lock does so just
 // before its entry can be seen, and between the two the key seems to hold nothing.
-func (c *Cache) foresee(key string, allow func(old *entry, now int64) error) (err error) {
+func (c *Cache) foresee(key string, allow condition) (err error) {
 	now := c.now()
 	if e := c.engine.find(key); e != nil {
 		if e.expired(now) {
@@ -141,33 +214,10 @@ func (c *Cache) foresee(key string, allow func(old *entry, now int64) error) (er
 	return err
 }
 
-// RemoveVersion removes the entry under key if its version is have. See
-// cache.Versioner.
-func (c *Cache) RemoveVersion(ctx context.Context, key string, have cache.Version) (removed bool, err error) {
-	if err := c.check(ctx, key); err != nil {
-		return false, opError("remove_version", key, err)
-	}
-	if have == (cache.Version{}) {
-		return false, opError("remove_version", key, cache.ErrInvalidVersion)
-	}
-	removed, err = c.removeIf(key, func(old *entry, _ int64) error {
-		switch {
-		case old == nil:
-			return cache.ErrNoEntry
-		case old.kind != kindBytes:
-			return cache.ErrWrongType
-		case c.version(old) != have:
-			return cache.ErrVersionMismatch
-		}
-		return nil
-	})
-	return removed, opError("remove_version", key, err)
-}
-
 // removeIf removes the entry under key, and a forced lock, if allow returns nil
 // for what is there, and reports whether it removed an entry. Of what allow
 // returns only ErrWrongType is an error.
-func (c *Cache) removeIf(key string, allow func(old *entry, now int64) error) (removed bool, err error) {
+func (c *Cache) removeIf(key string, allow condition) (removed bool, err error) {
 	if err = c.foresee(key, allow); err == nil {
 		c.coordinator.Invalidate(key)
 		c.engine.compute(key, func(old *entry) *entry {

@@ -22,23 +22,11 @@ func (c *Cache) SetObject(ctx context.Context, key string, value any, opts cache
 	if err := c.check(ctx, key); err != nil {
 		return opError("set", key, err)
 	}
-	if value == nil {
-		return opError("set", key, cache.ErrNilValue)
+	e, now, err := c.prepareObject(key, value, opts)
+	if err == nil {
+		err = c.store(e, opts, now)
 	}
-	e, now, err := c.prepare(key, kindObject, opts)
-	if err != nil {
-		return opError("set", key, err)
-	}
-	e.object = value
-	size := e.weight
-	if size == 0 {
-		size = c.objectSize(key, value)
-		e.weight = entryWeight(key, size)
-	}
-	if c.maxValueBytes > 0 && size > int64(c.maxValueBytes) {
-		return opError("set", key, cache.ErrValueTooLarge)
-	}
-	return opError("set", key, c.store(e, opts, now))
+	return opError("set", key, err)
 }
 
 // SetMany stores copies of the items' values. See cache.Batcher.
@@ -195,6 +183,26 @@ func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) 
 		return nil, 0, cache.ErrValueTooLarge
 	}
 	e.bytes = string(value)
+	return e, now, nil
+}
+
+// prepareObject returns an entry that holds value, and the time it was made at.
+func (c *Cache) prepareObject(key string, value any, opts cache.EntryOptions) (e *entry, now int64, err error) {
+	if value == nil {
+		return nil, 0, cache.ErrNilValue
+	}
+	if e, now, err = c.prepare(key, kindObject, opts); err != nil {
+		return nil, 0, err
+	}
+	e.object = value
+	size := e.weight
+	if size == 0 {
+		size = c.objectSize(key, value)
+		e.weight = entryWeight(key, size)
+	}
+	if c.maxValueBytes > 0 && size > int64(c.maxValueBytes) || !c.limits.Load().fits(e.weight) {
+		return nil, 0, cache.ErrValueTooLarge
+	}
 	return e, now, nil
 }
 

@@ -39,6 +39,8 @@ func (e *env) calls() []call {
 	all = append(all, versionCalls(c)...)
 	all = append(all, lockCalls(c)...)
 	all = append(all, markCalls(c)...)
+	all = append(all, orderCalls(c)...)
+	all = append(all, objectChangeCalls(c)...)
 	return append(all, batchCalls(c)...)
 }
 

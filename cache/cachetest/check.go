@@ -71,7 +71,7 @@ func compare(t *testing.T, cfg *Config, steps []step) (diff string) {
 func finalSteps() []step {
 	var out []step
 	for key := range stepKeys {
-		for _, what := range []action{gets, getsItem, counts, getsObject, takesLock, leases} {
+		for _, what := range []action{gets, getsItem, counts, getsObject, getsObjectItem, takesLock, takesObjectLock, leases} {
 			out = append(out, step{what: what, keys: []int{key}, ttl: time.Minute})
 		}
 	}
@@ -135,7 +135,7 @@ func errorName(err error) string {
 	for _, sentinel := range []error{
 		cache.ErrInvalidKey, cache.ErrNilValue, cache.ErrInvalidTTL, cache.ErrInvalidConfig,
 		cache.ErrWrongType, cache.ErrOverflow, cache.ErrLeaseLost,
-		cache.ErrVersionMismatch, cache.ErrInvalidVersion, cache.ErrNoEntry, cache.ErrExists,
+		cache.ErrVersionMismatch, cache.ErrOutdated, cache.ErrInvalidVersion, cache.ErrNoEntry, cache.ErrExists,
 		cache.ErrLocked, cache.ErrNotLocked, cache.ErrInvalidHandle,
 		cache.ErrWriteOverlapped, cache.ErrTooManyWriters, cache.ErrInvalidMark, cache.ErrBeingWritten,
 	} {

@@ -22,6 +22,7 @@ type step struct {
 	lease   int           // which of the leases granted, counted from the last; 0: none
 	mark    int           // which of the marks, likewise
 	version int           // which of the versions seen, likewise
+	order   uint64        // of SetIfNewer
 	handle  int           // which of the handles got, likewise
 	force   bool
 	delta   int64
@@ -64,6 +65,14 @@ const (
 	resetsTTL      action = "ResetTTL"
 	beginsWrite    action = "BeginWrite"
 	endsWrite      action = "EndWrite"
+
+	setsIfNewer        action = "SetIfNewer"
+	getsObjectItem     action = "GetObjectItem"
+	comparesObjects    action = "CompareAndSetObject"
+	addsObject         action = "AddObject"
+	setsObjectIfNewer  action = "SetObjectIfNewer"
+	takesObjectLock    action = "GetObjectAndLock"
+	putsObjectsUnlocks action = "PutObjectAndUnlock"
 )
 
 var stepNeeds = map[action]need{
@@ -73,6 +82,8 @@ var stepNeeds = map[action]need{
 	getsItem: versioner, getsIfNewer: versioner, comparesSets: versioner, adds: versioner, removesVersion: versioner,
 	takesLock: locker, putsUnlocks: locker, unlocks: locker, removesLocked: locker, resetsTTL: locker,
 	beginsWrite: marker, endsWrite: marker,
+	setsIfNewer: ordered, getsObjectItem: objectVersioner, comparesObjects: objectVersioner, addsObject: objectVersioner,
+	setsObjectIfNewer: objectVersioner, takesObjectLock: objectLocker, putsObjectsUnlocks: objectLocker,
 }
 
 // stepKeys are few, so that calls meet; the last is refused.
@@ -106,6 +117,8 @@ func stepGenerator() *rapid.Generator[step] {
 		getsItem, getsItem, getsIfNewer, comparesSets, comparesSets, adds, removesVersion,
 		takesLock, takesLock, takesLock, putsUnlocks, unlocks, unlocks, removesLocked, resetsTTL,
 		beginsWrite, beginsWrite, beginsWrite, endsWrite, endsWrite,
+		setsIfNewer, setsIfNewer, setsIfNewer, getsObjectItem, comparesObjects, addsObject, setsObjectIfNewer,
+		takesObjectLock, putsObjectsUnlocks,
 	}
 	return rapid.Custom(func(t *rapid.T) step {
 		s := step{what: rapid.SampledFrom(actions).Draw(t, "what")}
@@ -178,7 +191,7 @@ func (s step) String() string {
 	}{
 		{"value", s.value, s.value == ""}, {"ttl", s.ttl, s.ttl == 0}, {"sliding", s.sliding, s.sliding == 0},
 		{"absolute in", s.until, s.until == 0}, {"lease", s.lease, s.lease == 0}, {"mark", s.mark, s.mark == 0}, {"delta", s.delta, s.delta == 0},
-		{"version", s.version, s.version == 0}, {"handle", s.handle, s.handle == 0}, {"force", s.force, !s.force},
+		{"version", s.version, s.version == 0}, {"order", s.order, s.order == 0}, {"handle", s.handle, s.handle == 0}, {"force", s.force, !s.force},
 	} {
 		if !f.zero {
 			fmt.Fprintf(&b, ", %s %v", f.name, f.value)

@@ -36,6 +36,8 @@ func TestCheckCatchesSabotages(t *testing.T) {
 		"marks nothing", "keeps the entry under a mark", "keeps the lease under a mark", "marks too briefly", "gives each writer an epoch", "keeps the epoch",
 		"never ends a write", "ends the writes of all", "ends only what is marked", "keeps the time of who has ended", "stores whatever the mark",
 		"removes the mark", "removes around the mark", "grants leases under a mark", "adds over a mark",
+		"stores whatever the order", "keeps the order at Set", "forgets the order at Unlock", "stores objects whatever the order",
+		"adds objects over what is there",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sabotageNamed(t, name)

@@ -22,7 +22,7 @@ func TestModelKeepsTheContractPrefixed(t *testing.T) {
 }
 
 func TestPrefixedHasWhatTheCacheBelowHas(t *testing.T) {
-	all := []need{backend, batcher, counter, objects, leaser, appender, clearer, coordinated, reporter, versioner, locker, marker}
+	all := []need{backend, batcher, counter, objects, leaser, appender, clearer, coordinated, reporter, versioner, locker, marker, ordered, objectVersioner, objectLocker}
 	full := Prefixed(NewModel(cache.EntryOptions{}), testPrefix)
 	remote := Prefixed(withoutObjects{NewModel(cache.EntryOptions{})}.cache(), testPrefix)
 	unversioned := Prefixed(withoutVersions{NewModel(cache.EntryOptions{})}.cache(), testPrefix)
@@ -31,11 +31,11 @@ func TestPrefixedHasWhatTheCacheBelowHas(t *testing.T) {
 		if !n.has(full) {
 			t.Errorf("over a full cache there is no %s", n.name)
 		}
-		local := n.name == "Objects" || n.name == "Clearer"
+		local := n.name == "Objects" || n.name == "Clearer" || n.name == "ObjectVersioner" || n.name == "ObjectLocker"
 		if got, want := n.has(remote), !local; got != want {
 			t.Errorf("over a remote cache: has %s = %v, want %v", n.name, got, want)
 		}
-		changes := n.name == "Versioner" || n.name == "Locker" || n.name == "WriteMarker"
+		changes := n.name == "Versioner" || n.name == "Locker" || n.name == "WriteMarker" || n.name == "Ordered"
 		if got, want := n.has(unversioned), !local && !changes; got != want {
 			t.Errorf("over a remote cache without versions: has %s = %v, want %v", n.name, got, want)
 		}
@@ -113,6 +113,7 @@ func (w withoutObjects) cache() cache.Cache {
 		cache.Versioner
 		cache.Locker
 		cache.WriteMarker
+		cache.Ordered
 	}
 	return struct{ changing }{w.m}
 }

@@ -50,8 +50,10 @@ type Fault struct {
 	// "increment", "count", "get_object", "set_object", "lease", "lease_many",
 	// "release", "clear", "get_item", "get_if_newer", "compare_and_set", "add",
 	// "remove_version", "get_and_lock", "put_and_unlock", "unlock",
-	// "remove_locked", "reset_ttl", "begin_write", "end_write". None: all of
-	// them.
+	// "remove_locked", "reset_ttl", "begin_write", "end_write", "set_if_newer",
+	// "get_object_item", "compare_and_set_object", "add_object",
+	// "set_object_if_newer", "get_object_and_lock", "put_object_and_unlock".
+	// None: all of them.
 	Ops []string
 
 	// Nth is the one call, of each of Ops, that it befalls; 1 is the first
@@ -153,6 +155,8 @@ var faultOps = map[string]opKind{
 	"compare_and_set": opBoth, "add": opBoth, "remove_version": opBoth,
 	"get_and_lock": opBoth, "put_and_unlock": opBoth, "remove_locked": opBoth,
 	"begin_write": opBoth, "end_write": opWrite,
+	"set_if_newer": opWrite, "get_object_item": opRead, "compare_and_set_object": opBoth, "add_object": opBoth,
+	"set_object_if_newer": opWrite, "get_object_and_lock": opBoth, "put_object_and_unlock": opBoth,
 }
 
 // name implements hook.

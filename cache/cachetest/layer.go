@@ -18,8 +18,9 @@ type hook interface {
 }
 
 // newLayer puts a layer over c that has the capabilities of c, if these are
-// all there are but Peeker, or all that a remote cache has (Peeker, or Versioner,
-// Locker and WriteMarker together, may be missing); over any other cache it has the four methods.
+// all there are but Peeker, or all that a remote cache has (Peeker may be missing,
+// and so may all that is about versions, locks and write marks); over any other
+// cache it has the four methods.
 func newLayer(c cache.Cache, h hook) cache.Cache {
 	var ok [6]bool
 	l := &layer{hook: h, below: c}
@@ -32,23 +33,28 @@ func newLayer(c cache.Cache, h hook) cache.Cache {
 	if ok != [6]bool{true, true, true, true, true, true} {
 		return l
 	}
-	var holds, clears, peeks, versions, locks, marks bool
+	var holds, clears, peeks, versions, locks, marks, orders, objectVersions, objectLocks bool
 	l.objects, holds = cache.As[cache.Objects](c)
 	l.clearer, clears = cache.As[cache.Clearer](c)
 	l.peeker, peeks = cache.As[cache.Peeker](c)
 	l.versioner, versions = cache.As[cache.Versioner](c)
 	l.locker, locks = cache.As[cache.Locker](c)
 	l.marker, marks = cache.As[cache.WriteMarker](c)
+	l.ordered, orders = cache.As[cache.Ordered](c)
+	l.objectVersioner, objectVersions = cache.As[cache.ObjectVersioner](c)
+	l.objectLocker, objectLocks = cache.As[cache.ObjectLocker](c)
 
 	remote := remoteLayer{l, (*batchLayer)(l), (*counterLayer)(l), (*leaseLayer)(l), (*backendLayer)(l)}
-	object, peek, version := (*objectLayer)(l), (*peekLayer)(l), versionedLayer{(*versionLayer)(l), (*lockLayer)(l), (*markLayer)(l)}
-	switch changes := versions && locks && marks; {
-	case holds && clears && changes:
+	object, peek := (*objectLayer)(l), (*peekLayer)(l)
+	version := versionedLayer{(*versionLayer)(l), (*lockLayer)(l), (*markLayer)(l), (*orderLayer)(l)}
+	switch changes := versions && locks && marks && orders; {
+	case holds && clears && changes && objectVersions && objectLocks:
 		return &struct {
 			remoteLayer
 			*objectLayer
 			versionedLayer
-		}{remote, object, version}
+			*objectVersionLayer
+		}{remote, object, version, (*objectVersionLayer)(l)}
 	case peeks && changes:
 		return &struct {
 			remoteLayer
@@ -86,6 +92,7 @@ type versionedLayer struct {
 	*versionLayer
 	*lockLayer
 	*markLayer
+	*orderLayer
 }
 
 // layer is the four methods; the other types add to it.
@@ -105,6 +112,10 @@ type layer struct {
 	versioner   cache.Versioner
 	locker      cache.Locker
 	marker      cache.WriteMarker
+	ordered     cache.Ordered
+
+	objectVersioner cache.ObjectVersioner
+	objectLocker    cache.ObjectLocker
 }
 
 func (l *layer) Get(ctx context.Context, key string) (value []byte, found bool, err error) {

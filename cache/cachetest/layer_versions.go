@@ -52,16 +52,17 @@ func (l *versionLayer) RemoveVersion(ctx context.Context, key string, have cache
 	return removed && err == nil, err
 }
 
-// stores is a call that makes a version.
+// stores is a call that makes a version, which goes with an outcome that is
+// unknown.
 func (l *versionLayer) stores(ctx context.Context, op, key string, do func(context.Context, string) (cache.Version, error)) (v cache.Version, err error) {
 	err = l.hook.call(ctx, op, l.hook.name(key), func(ctx context.Context, key string) error {
 		v, err = do(ctx, key)
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, cache.ErrOutcomeUnknown) {
 		return cache.Version{}, err
 	}
-	return v, nil
+	return v, err
 }
 
 type lockLayer layer

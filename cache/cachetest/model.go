@@ -28,6 +28,7 @@ type Model struct {
 	leases  map[string]modelLease
 	locks   map[string]modelLock // with an entry or, if forced, without one
 	marks   map[string]*modelMark
+	fence   uint64 // of the last lock
 	stats   cache.Stats
 }
 
@@ -38,6 +39,7 @@ type modelEntry struct {
 	count    int64
 	object   any
 	version  cache.Version
+	order    uint64        // as SetIfNewer was given it; 0: none
 	deadline time.Time     // zero: none
 	window   time.Duration // of the sliding expiration; 0: none
 	lastRead time.Time
@@ -69,6 +71,9 @@ var _ interface {
 	cache.Locker
 	cache.WriteMarker
 	cache.Explainer
+	cache.Ordered
+	cache.ObjectVersioner
+	cache.ObjectLocker
 } = (*Model)(nil)
 
 // NewModel returns an empty model. The zero defaults mean those of package

@@ -21,30 +21,42 @@ func (m *Model) lockedLocked(key string) bool {
 
 // GetAndLock implements cache.Locker.
 func (m *Model) GetAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.VersionedItem, cache.LockHandle, error) {
-	none := cache.VersionedItem{}
+	var found *modelEntry
+	item, handle, err := m.takeLock(ctx, key, ttl, opts, kindBytes, func(e *modelEntry) { found = e })
+	return bytesItem(item, found), handle, err
+}
+
+// GetObjectAndLock implements cache.ObjectLocker.
+func (m *Model) GetObjectAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.Versioned[any], cache.LockHandle, error) {
+	return m.takeLock(ctx, key, ttl, opts, kindObject, func(*modelEntry) {})
+}
+
+// takeLock locks the key and tells, with mu held, which entry of that kind it has.
+func (m *Model) takeLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions, kind entryKind, tell func(*modelEntry)) (item cache.Versioned[any], handle cache.LockHandle, err error) {
 	if err := m.begin(ctx, key); err != nil {
-		return none, cache.LockHandle{}, err
+		return item, handle, err
 	}
 	defer m.mu.Unlock()
 	lasts, err := wholeTTL(ttl)
 	if err != nil {
-		return none, cache.LockHandle{}, err
+		return item, handle, err
 	}
-	e, err := m.bytesLocked(key)
+	e, err := m.kindLocked(key, kind)
 	switch {
 	case err != nil:
-		return none, cache.LockHandle{}, err
+		return item, handle, err
 	case m.lockedLocked(key):
-		return none, cache.LockHandle{}, cache.ErrLocked
+		return item, handle, cache.ErrLocked
 	case e == nil && !opts.Force:
-		return none, cache.LockHandle{}, cache.ErrNoEntry
+		return item, handle, cache.ErrNoEntry
 	}
-	item := none
 	if e != nil {
 		e.lastRead = time.Now()
 		item = m.itemLocked(key, e)
+		tell(e)
 	}
-	item.Locked = true
+	m.fence = max(m.fence+1, uint64(time.Now().UnixMicro()))
+	item.Locked, item.Fence = true, m.fence
 	l := modelLock{until: time.Now().Add(lasts)}
 	_, _ = rand.Read(l.handle[:]) // never fails
 	delete(m.leases, key)
@@ -77,7 +89,12 @@ func (m *Model) holdsLocked(key string, e *modelEntry, handle cache.LockHandle) 
 
 // PutAndUnlock implements cache.Locker.
 func (m *Model) PutAndUnlock(ctx context.Context, key string, value []byte, handle cache.LockHandle, opts cache.EntryOptions) (cache.Version, error) {
-	return m.storeIf(ctx, key, value, opts, checkHandle(handle), func(e *modelEntry) error { return m.holdsLocked(key, e, handle) })
+	return m.storeIf(ctx, key, bytesEntry(value), opts, checkHandle(handle), func(e *modelEntry) error { return m.holdsLocked(key, e, handle) })
+}
+
+// PutObjectAndUnlock implements cache.ObjectLocker.
+func (m *Model) PutObjectAndUnlock(ctx context.Context, key string, value any, handle cache.LockHandle, opts cache.EntryOptions) (cache.Version, error) {
+	return m.storeIf(ctx, key, objectEntry(value), opts, checkHandle(handle), func(e *modelEntry) error { return m.holdsLocked(key, e, handle) })
 }
 
 // Unlock implements cache.Locker.
@@ -96,7 +113,7 @@ func (m *Model) Unlock(ctx context.Context, key string, handle cache.LockHandle,
 			return err
 		}
 	}
-	e, err := m.bytesLocked(key)
+	e, err := m.changeableLocked(key)
 	if err == nil {
 		err = m.holdsLocked(key, e, handle)
 	}
@@ -133,7 +150,7 @@ func (m *Model) ResetTTL(ctx context.Context, key string, ttl time.Duration) err
 	if err != nil {
 		return err
 	}
-	e, err := m.bytesLocked(key)
+	e, err := m.changeableLocked(key)
 	if err != nil {
 		return err
 	}

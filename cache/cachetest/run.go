@@ -47,6 +47,10 @@ var (
 	versioner   = capability[cache.Versioner]("Versioner")
 	locker      = capability[cache.Locker]("Locker")
 	marker      = capability[cache.WriteMarker]("WriteMarker")
+	ordered     = capability[cache.Ordered]("Ordered")
+
+	objectVersioner = capability[cache.ObjectVersioner]("ObjectVersioner")
+	objectLocker    = capability[cache.ObjectLocker]("ObjectLocker")
 )
 
 // cases returns the whole suite, in the order in which it reads best.
@@ -59,6 +63,7 @@ func cases() []testCase {
 		versionCases(), lockCases(), unlockCases(), lockDropCases(), suspensionCases(), forcedLockCases(),
 		markCases(), overlapCases(), markWriteCases(), markedLoadCases(),
 		explainCases(),
+		fenceCases(), orderCases(), objectVersionCases(), objectLockCases(),
 	)
 }
 

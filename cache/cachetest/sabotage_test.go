@@ -173,6 +173,7 @@ type broken struct {
 	brokenLocks
 	brokenMarks
 	brokenExplain
+	brokenObjects
 }
 
 func newBroken(build func(*Model, *broken)) *broken {
@@ -183,7 +184,7 @@ func newBroken(build func(*Model, *broken)) *broken {
 		increment: m.Increment, count: m.Count, getObject: m.GetObject, setObject: m.SetObject,
 		lease: m.Lease, leaseMany: m.LeaseMany, extend: m.Extend, release: m.Release,
 		appendTo: m.AppendTo, clear: m.Clear, coord: m.Coordinate, stats: m.Stats, close: m.Close,
-		brokenVersions: versionsOf(m), brokenLocks: locksOf(m), brokenExplain: brokenExplain{m.ExplainAs},
+		brokenVersions: versionsOf(m), brokenLocks: locksOf(m), brokenObjects: objectsOf(m), brokenExplain: brokenExplain{m.ExplainAs},
 		brokenMarks: brokenMarks{beginWrite: m.BeginWrite, endWrite: m.EndWrite},
 	}
 	build(m, b)

@@ -17,6 +17,7 @@ func sabotages() []sabotage {
 		versionSabotages(), changeSabotages(), lockSabotages(), handleSabotages(), dropSabotages(), suspensionSabotages(), forceSabotages(),
 		markSabotages(), endSabotages(),
 		explainSabotages(),
+		orderSabotages(), objectChangeSabotages(),
 	)
 }
 

@@ -6,12 +6,13 @@
 --   'mark'    writers of the source whose time is not over
 --   'none'    nothing, a lease, or an entry that is damaged
 --   'other'   a counter or foreign data; answered with its first bytes
--- and beside it head, size (of all), lock (its bytes, '' if there is none),
--- writers (of a mark) and now (of the server, in ms). The offsets are those of internal/envelope, plus 1.
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 55)
+-- and beside it head, size (of all), lock (its bytes, '' if there is none), order
+-- (its bytes, '' if there is none), writers (of a mark) and now (of the server, in
+-- ms). The offsets are those of internal/envelope, plus 1.
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 63)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local size, lock, writers = 0, '', ''
+local size, lock, order, writers = 0, '', '', ''
 
 local function number(s, first, last)
   local n = 0
@@ -73,18 +74,24 @@ local function find()
   if string.sub(head, 1, 4) ~= '\193LD\1' then
     return 'other'
   end
-  local kind = string.sub(head, 5, 6)
-  if #head < 56 or kind == 'L\0' then
+  local kind, flags = string.sub(head, 5, 5), string.sub(head, 6, 6)
+  if #head < 56 or kind == 'L' and flags == '\0' then
     return 'none'
   end
-  if kind == 'M\0' then
+  if kind == 'M' and flags == '\0' then
     return findMark()
   end
-  if kind ~= 'V\0' and kind ~= 'K\0' and kind ~= 'H\0' then
+  if kind ~= 'V' and kind ~= 'K' and (kind ~= 'H' or flags ~= '\0') or flags ~= '\0' and flags ~= '\1' then
     return 'other'
   end
   local length = 56 + number(head, 37, 40)
-  if kind ~= 'V\0' then
+  if flags == '\1' then
+    order = string.sub(head, 57, 64)
+    if length < 64 then
+      return 'none'
+    end
+  end
+  if kind ~= 'V' then
     lock = redis.call('GETRANGE', KEYS[1], length, -1)
     length = length + 56
   end
@@ -93,7 +100,7 @@ local function find()
     return 'none'
   end
   local stands = lock ~= '' and number(lock, 17, 22) > now
-  if kind == 'H\0' then
+  if kind == 'H' then
     return stands and 'hold' or 'none'
   end
   return stands and 'locked' or 'value'

@@ -7,16 +7,17 @@
 //
 //	 0  4  magic, its last byte the format's number
 //	 4  1  kind
-//	 5  1  flags; all reserved, so 0
+//	 5  1  flags; 1: the value has an order, the others are reserved, so 0
 //	 6 16  version of a value, token of a lease, epoch of a mark
 //	22  8  digest of the full Redis key
 //	30  6  sliding window in milliseconds; 0: none
-//	36  4  length of the payload
-//	40  4  CRC-32C of bytes 0 to 39 and of the payload
+//	36  4  length of what follows the header, but for a lock or writers
+//	40  4  CRC-32C of bytes 0 to 39 and of that
 //	44  6  absolute deadline in milliseconds of the server's clock; 0: none; of
 //	       a lease, 1 if another process waits for it
 //	50  6  the deadline again
-//	56     payload
+//	56  8  the value's order, if it has one
+//	       payload
 //
 // A locked value, and a hold, end with the lock:
 //
@@ -58,6 +59,9 @@ const HeaderSize = 56
 // LockSize is the length of the lock at the end of what is locked.
 const LockSize = 2 * lockCopy
 
+// OrderSize is what an order adds to an entry.
+const OrderSize = 8
+
 const (
 	offKind     = 4
 	offFlags    = 5
@@ -74,6 +78,8 @@ const (
 	offUntil  = 16
 	offAfter  = 22
 	lockCopy  = 28
+
+	flagOrder = 1
 )
 
 // Kind says what an entry is. The header is the same for all.
@@ -105,6 +111,7 @@ type Header struct {
 	ID       ID            // version of a value, token of a Lease, epoch of a Mark; a Hold's means nothing
 	Window   time.Duration // sliding window, whole milliseconds; 0: none
 	Deadline int64         // milliseconds of the server's clock; 0: none, else with a Window only; of a Lease, 0 or Followed
+	Order    uint64        // of a value in its source; 0: none
 	Lock     Lock          // of a Locked or a Hold
 }
 
@@ -152,7 +159,7 @@ var (
 const Followed = 1
 
 // MaxPayload is the longest payload that the header can name.
-const MaxPayload = 1<<32 - 1
+const MaxPayload = 1<<32 - 1 - OrderSize
 
 // maxMillis is the longest window that fits a time.Duration.
 const maxMillis = uint64(1<<63-1) / uint64(time.Millisecond)
@@ -178,16 +185,27 @@ func Append(dst []byte, h Header, digest uint64, payload []byte) []byte {
 	if h.Kind == Mark {
 		writers, payload = payload, nil
 	}
+	var flags byte
+	size := len(payload)
+	if h.Order != 0 {
+		flags = flagOrder
+		size += OrderSize
+	}
 	dst = append(dst, Magic...)
-	dst = append(dst, byte(h.Kind), 0)
+	dst = append(dst, byte(h.Kind), flags)
 	dst = append(dst, h.ID[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, digest)
 	dst = appendUint48(dst, uint64(h.Window/time.Millisecond))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload)))
-	dst = binary.BigEndian.AppendUint32(dst, checksum(dst[start:start+offChecksum], payload))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(size))
+	dst = binary.BigEndian.AppendUint32(dst, 0) // the checksum follows
 	dst = appendUint48(dst, uint64(h.Deadline))
 	dst = appendUint48(dst, uint64(h.Deadline))
+	if h.Order != 0 {
+		dst = binary.BigEndian.AppendUint64(dst, h.Order)
+	}
 	dst = append(dst, payload...)
+	raw := dst[start:]
+	binary.BigEndian.PutUint32(raw[offChecksum:], checksum(raw[:offChecksum], raw[HeaderSize:]))
 	dst = append(append(dst, writers...), writers...)
 	if h.Kind.hasLock() {
 		dst = appendLock(appendLock(dst, h.Lock), h.Lock)
@@ -237,6 +255,10 @@ func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
 		Window:   time.Duration(uint48(raw[offWindow:])) * time.Millisecond,
 		Deadline: int64(uint48(raw[offDeadline:])),
 	}
+	if raw[offFlags]&flagOrder != 0 {
+		h.Order = binary.BigEndian.Uint64(payload)
+		payload = payload[OrderSize:]
+	}
 	switch {
 	case kind.hasLock():
 		h.Lock = lockOf(raw[end:])
@@ -259,23 +281,24 @@ func lockOf(raw []byte) Lock {
 // checkFields checks a header whose checksum is right, and the lock: what
 // contradicts itself is corrupt, what this version does not know is a later
 // one's.
-func checkFields(raw, payload []byte) error {
+func checkFields(raw, body []byte) error {
 	window, deadline := uint48(raw[offWindow:]), uint48(raw[offDeadline:])
 	if deadline != uint48(raw[offAgain:]) || window > maxMillis || deadline != 0 && window == 0 && Kind(raw[offKind]) != Lease {
 		return ErrCorrupt
 	}
-	if raw[offFlags] != 0 {
+	if raw[offFlags]&^flagOrder != 0 {
 		return ErrForeign
 	}
-	rest := raw[HeaderSize+len(payload):]
-	bare := window == 0 && len(payload) == 0
+	rest := raw[HeaderSize+len(body):]
+	bare := window == 0 && len(body) == 0 && raw[offFlags] == 0
 	ok := true
 	switch Kind(raw[offKind]) {
 	case Value:
+		ok = checkOrder(raw[offFlags], body)
 	case Lease:
 		ok = bare && deadline <= Followed
 	case Locked:
-		ok = checkLock(rest)
+		ok = checkOrder(raw[offFlags], body) && checkLock(rest)
 	case Hold:
 		ok = bare && checkLock(rest) && lockOf(rest).After == 0
 	case Mark:
@@ -287,6 +310,11 @@ func checkFields(raw, payload []byte) error {
 		return ErrCorrupt
 	}
 	return nil
+}
+
+// checkOrder reports whether body begins with an order if the flags say so.
+func checkOrder(flags byte, body []byte) bool {
+	return flags&flagOrder == 0 || len(body) >= OrderSize && binary.BigEndian.Uint64(body) != 0
 }
 
 // checkLock reports whether raw is a lock, both of its copies.
@@ -311,14 +339,14 @@ func checkWriters(raw []byte) bool {
 // unlocked is the kind that a locked value's checksum is computed with.
 var unlocked = []byte{byte(Value)}
 
-func checksum(head, payload []byte) uint32 {
+func checksum(head, body []byte) uint32 {
 	if Kind(head[offKind]) != Locked {
-		return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
+		return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, body)
 	}
 	sum := crc32.Checksum(head[:offKind], castagnoli)
 	sum = crc32.Update(sum, castagnoli, unlocked)
 	sum = crc32.Update(sum, castagnoli, head[offKind+1:])
-	return crc32.Update(sum, castagnoli, payload)
+	return crc32.Update(sum, castagnoli, body)
 }
 
 func appendUint48(dst []byte, n uint64) []byte {

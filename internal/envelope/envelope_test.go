@@ -47,6 +47,9 @@ func entries() map[string][]byte {
 		"locked sliding":   mk(envelope.Header{Kind: envelope.Locked, ID: id, Window: time.Hour, Deadline: 1_900_000_000_000, Lock: lock}, "hello"),
 		"mark":             mk(envelope.Header{Kind: envelope.Mark, ID: id}, oneWriter),
 		"mark of three":    mk(envelope.Header{Kind: envelope.Mark, ID: id}, threeWriters),
+		"ordered":          mk(envelope.Header{Kind: envelope.Value, ID: id, Order: 1<<64 - 1}, "hello"),
+		"ordered empty":    mk(envelope.Header{Kind: envelope.Value, ID: id, Window: time.Hour, Order: 1}, ""),
+		"ordered locked":   mk(envelope.Header{Kind: envelope.Locked, ID: id, Order: 1 << 40, Lock: lock}, "hello"),
 		"hold":             mk(envelope.Header{Kind: envelope.Hold, Lock: envelope.Lock{Handle: id, Until: 1}}, ""),
 	}
 }
@@ -59,6 +62,7 @@ func TestRoundTrip(t *testing.T) {
 		"sliding":  {Kind: envelope.Value, ID: id, Window: time.Millisecond},
 		"bounded":  {Kind: envelope.Value, ID: id, Window: 10 * 365 * 24 * time.Hour, Deadline: 1<<48 - 1},
 		"locked":   {Kind: envelope.Locked, ID: id, Window: time.Hour, Deadline: 1<<48 - 1, Lock: lock},
+		"ordered":  {Kind: envelope.Locked, ID: id, Order: 1<<64 - 1, Lock: lock},
 		"hold":     {Kind: envelope.Hold, ID: id, Lock: envelope.Lock{Handle: id, Until: 1<<48 - 1}},
 		"mark":     {Kind: envelope.Mark, ID: id},
 	} {
@@ -95,6 +99,19 @@ func TestFormatIsFixed(t *testing.T) {
 	}
 	if len(want) != envelope.HeaderSize+3 {
 		t.Errorf("got a header of %d bytes, want %d", len(want)-3, envelope.HeaderSize)
+	}
+}
+
+// A value with an order is one with a flag and eight bytes more before its
+// payload, which the length and the checksum cover.
+func TestOrderedFormatIsFixed(t *testing.T) {
+	got := envelope.Append(nil, envelope.Header{Kind: envelope.Value, ID: id, Order: 0x0102030405060708}, digest, []byte("xyz"))
+	want := envelope.Append(nil, envelope.Header{Kind: envelope.Value, ID: id}, digest, []byte("\x01\x02\x03\x04\x05\x06\x07\x08xyz"))
+	want[5] = 1
+	sum := crc32.MakeTable(crc32.Castagnoli)
+	binary.BigEndian.PutUint32(want[40:], crc32.Update(crc32.Checksum(want[:40], sum), sum, want[envelope.HeaderSize:]))
+	if !bytes.Equal(got, want) {
+		t.Errorf("got  %x\nwant %x", got, want)
 	}
 }
 
@@ -187,6 +204,10 @@ func TestErrorsSayWhatItIs(t *testing.T) {
 		binary.BigEndian.PutUint32(raw[40:], crc32.Checksum(raw[:40], crc32.MakeTable(crc32.Castagnoli)))
 		return raw
 	}
+	noOrder := mk(envelope.Header{Kind: envelope.Value, Order: 1}, "")
+	noOrder[envelope.HeaderSize+7] = 0
+	sum := crc32.MakeTable(crc32.Castagnoli)
+	binary.BigEndian.PutUint32(noOrder[40:], crc32.Update(crc32.Checksum(noOrder[:40], sum), sum, noOrder[envelope.HeaderSize:]))
 	for name, tc := range map[string]struct {
 		raw  []byte
 		want error
@@ -197,7 +218,12 @@ func TestErrorsSayWhatItIs(t *testing.T) {
 		"long text":               {[]byte(strings.Repeat("x", 500)), envelope.ErrForeign},
 		"half a magic":            {[]byte(envelope.Magic[:3]), envelope.ErrForeign},
 		"another format":          {reseal(func(b []byte) { b[3] = 2 }), envelope.ErrForeign},
-		"a flag":                  {reseal(func(b []byte) { b[5] = 1 }), envelope.ErrForeign},
+		"a flag":                  {reseal(func(b []byte) { b[5] = 2 }), envelope.ErrForeign},
+		"a flag more":             {reseal(func(b []byte) { b[5] = 3 }), envelope.ErrForeign},
+		"an order cut off":        {reseal(func(b []byte) { b[5] = 1 }), envelope.ErrCorrupt},
+		"an order of nothing":     {noOrder, envelope.ErrCorrupt},
+		"a lease with an order":   {mk(envelope.Header{Kind: envelope.Lease, Order: 1}, ""), envelope.ErrCorrupt},
+		"a hold with an order":    {mk(envelope.Header{Kind: envelope.Hold, Order: 1, Lock: envelope.Lock{Handle: id, Until: 1}}, ""), envelope.ErrCorrupt},
 		"a lock cut off":          {entries()["locked"][:len(entries()["locked"])-envelope.LockSize], envelope.ErrCorrupt},
 		"a locked value, no lock": {reseal(func(b []byte) { b[4] = byte(envelope.Locked) }), envelope.ErrCorrupt},
 		"a hold without a lock":   {reseal(func(b []byte) { b[4] = byte(envelope.Hold) }), envelope.ErrCorrupt},
