@@ -22,7 +22,7 @@ import (
 //
 // A Set, a counter's Increment and a forced lock drop a mark; Remove and Clear
 // let it stand, but void the loads under it. A marked key has no entry: it cannot
-// be locked without force, and Add refuses it with ErrBeingWritten. EndWrite of
+// be locked without force; Add and SetIfNewer refuse it with ErrBeingWritten. EndWrite of
 // a mark that is no longer there removes what took its place, since nobody can
 // tell when that was loaded.
 type WriteMarker interface {
@@ -67,7 +67,7 @@ var (
 	// ErrInvalidMark refuses a WriteMark without a writer.
 	ErrInvalidMark = errors.New("larder: no write mark given")
 
-	// ErrBeingWritten refuses an Add of a marked key. It is also the reason of an
+	// ErrBeingWritten refuses an Add or SetIfNewer of a marked key. It is also the reason of an
 	// EventFillRefused for a load that began under a mark.
 	ErrBeingWritten = errors.New("larder: the source of the key is being written")
 )

@@ -24,7 +24,8 @@ type Ordered interface {
 	// an entry that is removed, evicted or expired is forgotten with its order, so
 	// an older value may then be stored. Unlock, ResetTTL and reads keep it.
 	//
-	// Storing ends loads in flight and drops a lock, as Set does. A counter or an
+	// Storing ends loads in flight and drops a lock, as Set does. A key that is
+	// marked by a writer is ErrBeingWritten (see WriteMarker). A counter or an
 	// object is ErrWrongType. One atomic step, one round trip.
 	SetIfNewer(ctx context.Context, key string, value []byte, order uint64, opts EntryOptions) error
 }

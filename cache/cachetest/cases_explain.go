@@ -55,6 +55,16 @@ func explainCases() []testCase {
 			},
 		},
 		{
+			name: "Explain/WriteMark", needs: []need{marker},
+			rule: "Of a marked key Explain says that its source is being written, and of one whose write has ended that there is nothing.",
+			run: func(e *env) {
+				m := e.mark("k")
+				e.wantReason("k", false, cache.StateWriteMark)
+				e.must("EndWrite", e.end("k", m))
+				e.wantReason("k", false, cache.StateAbsent)
+			},
+		},
+		{
 			name: "Explain/Lease",
 			rule: "Of a lease Explain says that a load is in charge of the key, and for how long.",
 			run: func(e *env) {

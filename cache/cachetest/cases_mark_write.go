@@ -77,6 +77,19 @@ func markWriteCases() []testCase {
 			},
 		},
 		{
+			name: "Mark/SetIfNewerIsRefused", needs: []need{ordered},
+			rule: "SetIfNewer of a marked key is ErrBeingWritten, whatever the order; the mark stays as it is.",
+			run: func(e *env) {
+				m := e.mark("k")
+				e.wantErr("SetIfNewer", e.newer("k", "v", 7), cache.ErrBeingWritten)
+				e.wantMiss("k")
+				e.wantEpoch("k", m.Epoch)
+				e.must("EndWrite", e.end("k", m))
+				e.must("SetIfNewer", e.newer("k", "v", 1))
+				e.wantOrdered("k", "v", 1)
+			},
+		},
+		{
 			name: "Mark/AddIsRefused", needs: []need{versioner},
 			rule: "A mark is no entry, but Add is ErrBeingWritten, CompareAndSet ErrNoEntry, and RemoveVersion removes nothing; the mark stays as it is.",
 			run: func(e *env) {

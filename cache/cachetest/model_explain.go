@@ -36,6 +36,8 @@ func (m *Model) ExplainAs(ctx context.Context, key string, judge func(as cache.S
 		}
 	case m.lockedLocked(key):
 		r.State, r.TTL = cache.StateHold, m.locks[key].until.Sub(now)
+	case m.markLocked(key) != nil:
+		r.State = cache.StateWriteMark
 	case leased && now.Before(l.until):
 		r.State, r.TTL, token = cache.StateLease, l.until.Sub(now), l.token
 	}

@@ -231,6 +231,12 @@ func endSabotages() []sabotage {
 				return reply, err
 			}
 		}, []string{"Mark/LoadsAreNotStored", "Mark/LeaseShowsTheEpoch", "Mark/RunsOut"}},
+		{"stores in order over a mark", func(m *Model, b *broken) {
+			b.setIfNewer = func(ctx context.Context, key string, value []byte, order uint64, o cache.EntryOptions) error {
+				delete(m.marks, key)
+				return m.SetIfNewer(ctx, key, value, order, o)
+			}
+		}, []string{"Mark/SetIfNewerIsRefused"}},
 		{"adds over a mark", func(m *Model, b *broken) {
 			b.add = func(ctx context.Context, key string, value []byte, o cache.EntryOptions) (cache.Version, error) {
 				delete(m.marks, key)
