@@ -7,15 +7,15 @@
 //
 //	 0  4  magic, its last byte the format's number
 //	 4  1  kind
-//	 5  1  flags; all reserved, so 0
+//	 5  1  flags: 1 if stamps follow the header; the others are reserved, so 0
 //	 6 16  version of a value, token of a lease
 //	22  8  digest of the full Redis key
 //	30  6  sliding window in milliseconds; 0: none
-//	36  4  length of the payload
-//	40  4  CRC-32C of bytes 0 to 39 and of the payload
+//	36  4  length of the stamps, if there are any, and of the payload
+//	40  4  CRC-32C of bytes 0 to 39, and of stamps and payload
 //	44  6  absolute deadline in milliseconds of the server's clock; 0: none
 //	50  6  the deadline again
-//	56     payload
+//	56     stamps, payload
 //
 // A locked value, and a hold, end with the lock:
 //
@@ -97,6 +97,7 @@ type Header struct {
 	Window   time.Duration // sliding window, whole milliseconds; 0: none
 	Deadline int64         // milliseconds of the server's clock; 0: none, else with a Window only
 	Lock     Lock          // of a Locked or a Hold
+	Stamps   int           // their length; Append does not look at it
 }
 
 // Lock is what a lock says about itself, in milliseconds of the server's clock.
@@ -138,17 +139,24 @@ func Digest(key string) uint64 {
 // Append appends the entry of the key with this digest to dst. The payload is
 // at most MaxPayload long.
 func Append(dst []byte, h Header, digest uint64, payload []byte) []byte {
-	start := len(dst)
+	return appendEntry(dst, h, digest, nil, payload)
+}
+
+func appendEntry(dst []byte, h Header, digest uint64, stamps Stamps, payload []byte) []byte {
+	start, flags := len(dst), byte(0)
+	if len(stamps) > 0 {
+		flags = flagStamps
+	}
 	dst = append(dst, Magic...)
-	dst = append(dst, byte(h.Kind), 0)
+	dst = append(dst, byte(h.Kind), flags)
 	dst = append(dst, h.ID[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, digest)
 	dst = appendUint48(dst, uint64(h.Window/time.Millisecond))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload)))
-	dst = binary.BigEndian.AppendUint32(dst, checksum(dst[start:start+offChecksum], payload))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(stamps)+len(payload)))
+	dst = binary.BigEndian.AppendUint32(dst, checksum(dst[start:start+offChecksum], stamps, payload))
 	dst = appendUint48(dst, uint64(h.Deadline))
 	dst = appendUint48(dst, uint64(h.Deadline))
-	dst = append(dst, payload...)
+	dst = append(append(dst, stamps...), payload...)
 	if h.Kind.hasLock() {
 		dst = appendLock(appendLock(dst, h.Lock), h.Lock)
 	}
@@ -177,9 +185,9 @@ func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
 	if kind.hasLock() {
 		end = max(HeaderSize, end-LockSize)
 	}
-	payload = raw[HeaderSize:end:end]
+	payload = raw[HeaderSize:end:end] // and the stamps, for now
 	if uint64(binary.BigEndian.Uint32(raw[offLength:])) != uint64(len(payload)) ||
-		binary.BigEndian.Uint32(raw[offChecksum:]) != checksum(raw[:offChecksum], payload) {
+		binary.BigEndian.Uint32(raw[offChecksum:]) != checksum(raw[:offChecksum], nil, payload) {
 		return Header{}, nil, ErrCorrupt
 	}
 	if err := checkFields(raw, payload); err != nil {
@@ -197,7 +205,10 @@ func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
 	if kind.hasLock() {
 		h.Lock = lockOf(raw[end:])
 	}
-	return h, payload, nil
+	if raw[offFlags] == flagStamps {
+		h.Stamps = stampsIn(payload)
+	}
+	return h, payload[h.Stamps:], nil
 }
 
 // lockOf reads a lock that was checked.
@@ -217,11 +228,12 @@ func checkFields(raw, payload []byte) error {
 	if deadline != uint48(raw[offAgain:]) || window > maxMillis || deadline != 0 && window == 0 {
 		return ErrCorrupt
 	}
-	if raw[offFlags] != 0 {
+	stamped := raw[offFlags] == flagStamps
+	if raw[offFlags] != 0 && !stamped {
 		return ErrForeign
 	}
 	rest := raw[HeaderSize+len(payload):]
-	bare := window == 0 && len(payload) == 0
+	bare := window == 0 && len(payload) == 0 && !stamped
 	ok := true
 	switch Kind(raw[offKind]) {
 	case Value:
@@ -233,6 +245,9 @@ func checkFields(raw, payload []byte) error {
 		ok = bare && checkLock(rest) && lockOf(rest).After == 0
 	default:
 		return ErrForeign
+	}
+	if stamped && stampsIn(payload) == 0 {
+		ok = false
 	}
 	if !ok {
 		return ErrCorrupt
@@ -248,14 +263,16 @@ func checkLock(raw []byte) bool {
 // unlocked is the kind that a locked value's checksum is computed with.
 var unlocked = []byte{byte(Value)}
 
-func checksum(head, payload []byte) uint32 {
-	if Kind(head[offKind]) != Locked {
-		return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
+func checksum(head, stamps, payload []byte) uint32 {
+	var sum uint32
+	if Kind(head[offKind]) == Locked {
+		sum = crc32.Checksum(head[:offKind], castagnoli)
+		sum = crc32.Update(sum, castagnoli, unlocked)
+		sum = crc32.Update(sum, castagnoli, head[offKind+1:])
+	} else {
+		sum = crc32.Checksum(head, castagnoli)
 	}
-	sum := crc32.Checksum(head[:offKind], castagnoli)
-	sum = crc32.Update(sum, castagnoli, unlocked)
-	sum = crc32.Update(sum, castagnoli, head[offKind+1:])
-	return crc32.Update(sum, castagnoli, payload)
+	return crc32.Update(crc32.Update(sum, castagnoli, stamps), castagnoli, payload)
 }
 
 func appendUint48(dst []byte, n uint64) []byte {

@@ -164,7 +164,7 @@ func TestErrorsSayWhatItIs(t *testing.T) {
 		"long text":               {[]byte(strings.Repeat("x", 500)), envelope.ErrForeign},
 		"half a magic":            {[]byte(envelope.Magic[:3]), envelope.ErrForeign},
 		"another format":          {reseal(func(b []byte) { b[3] = 2 }), envelope.ErrForeign},
-		"a flag":                  {reseal(func(b []byte) { b[5] = 1 }), envelope.ErrForeign},
+		"a flag":                  {reseal(func(b []byte) { b[5] = 2 }), envelope.ErrForeign},
 		"a lock cut off":          {entries()["locked"][:len(entries()["locked"])-envelope.LockSize], envelope.ErrCorrupt},
 		"a locked value, no lock": {reseal(func(b []byte) { b[4] = byte(envelope.Locked) }), envelope.ErrCorrupt},
 		"a hold without a lock":   {reseal(func(b []byte) { b[4] = byte(envelope.Hold) }), envelope.ErrCorrupt},
@@ -209,6 +209,9 @@ func FuzzDecode(f *testing.F) {
 	for _, raw := range entries() {
 		f.Add(raw, uint64(digest))
 	}
+	for _, raw := range stampedEntries() {
+		f.Add(raw, uint64(digest))
+	}
 	f.Add([]byte("42"), uint64(0))
 	f.Fuzz(func(t *testing.T, raw []byte, digest uint64) {
 		before := bytes.Clone(raw)
@@ -216,7 +219,7 @@ func FuzzDecode(f *testing.F) {
 		if !bytes.Equal(raw, before) {
 			t.Fatal("Decode changed its input")
 		}
-		if err == nil && !bytes.Equal(envelope.Append(nil, h, digest, payload), raw) {
+		if err == nil && !bytes.Equal(envelope.AppendStamped(nil, h, digest, envelope.StampsOf(raw, h), payload), raw) {
 			t.Fatalf("accepted %x as %+v, which is written differently", raw, h)
 		}
 		if n := testing.AllocsPerRun(1, func() { _, _, _ = envelope.Decode(raw, digest) }); n != 0 {
