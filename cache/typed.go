@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/internal/schema"
@@ -24,7 +25,8 @@ type TypedOptions[V any] struct {
 	Schema string
 
 	// Defaults apply where Set's options, or a loader's Entry, leave a field
-	// zero. What is zero here too comes from the backend's defaults.
+	// zero. What is zero here too comes from the backend's defaults. Its Tokens
+	// are those of every entry, negative ones included.
 	Defaults EntryOptions
 
 	// NegativeTTL, if positive, makes ErrNotFound of a loader a negative entry
@@ -55,6 +57,7 @@ type Typed[V any] struct {
 	leaser    Leaser  // nil if the cache has no leases
 	peeker    Peeker  // nil if no other process writes the cache
 	batcher   Batcher // nil if the cache moves one entry at a time
+	regions   Regions // nil if entries have no tokens
 	names     Coordinated
 	shared    *Coordinator // for the switch and the counters
 	own       *Coordinator // not nil if the cache brought none
@@ -81,6 +84,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if t.opts.LoadTimeout == 0 {
 		t.opts.LoadTimeout = DefaultLoadTimeout
 	}
+	t.opts.Defaults.Tokens = slices.Clone(t.opts.Defaults.Tokens)
 	t.configErr = t.check()
 	if t.configErr != nil {
 		return t
@@ -93,9 +97,13 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if ok {
 		t.leaser = leaser
 		t.peeker, _ = As[Peeker](c)
+		t.regions, _ = As[Regions](c)
 	} else {
 		t.own = NewCoordinator(nil)
 		names = alone{t.own}
+	}
+	if t.checkTokens(t.opts.Defaults.Tokens) != nil {
+		t.configErr = &OptionError{Option: "TypedOptions.Defaults.Tokens", Value: len(t.opts.Defaults.Tokens), Reason: "need a cache with regions", Err: ErrInvalidConfig}
 	}
 	t.names = names
 	t.shared, _ = names.Coordinate("")
@@ -137,7 +145,8 @@ func (t *Typed[V]) Get(ctx context.Context, key string) (value V, found bool, er
 // Set stores value under key; what opts leave zero comes from
 // TypedOptions.Defaults. Any V is a value, nil included. It ends a load in
 // flight for key, whose result is then not stored. A value that the codec
-// refuses is ErrUnencodable, and the entry stays as it was.
+// refuses is ErrUnencodable, and the entry stays as it was. Tokens on a cache
+// without Regions are errors.ErrUnsupported.
 func (t *Typed[V]) Set(ctx context.Context, key string, value V, opts EntryOptions) error {
 	if err := t.ready(ctx); err != nil {
 		return err
@@ -145,9 +154,11 @@ func (t *Typed[V]) Set(ctx context.Context, key string, value V, opts EntryOptio
 	if t.bypassed(ctx) {
 		return t.remove(ctx, key) // what is there now is out of date
 	}
-	return t.write(key, func() error {
-		return t.put(ctx, key, &object[V]{value: value}, opts.Inherit(t.opts.Defaults))
-	})
+	opts = opts.Inherit(t.opts.Defaults)
+	if err := t.checkTokens(opts.Tokens); err != nil {
+		return &OpError{Op: "set", Key: key, Err: err}
+	}
+	return t.write(key, func() error { return t.put(ctx, key, &object[V]{value: value}, opts) })
 }
 
 // Refresh restarts the entry's sliding window, if it has one, and moves no
