@@ -45,6 +45,17 @@ var (
 	commitLua string
 	//go:embed scripts/unlock.lua
 	unlockLua string
+
+	//go:embed scripts/judge.lua
+	judgeLua string
+	//go:embed scripts/take.lua
+	takeLua string
+	//go:embed scripts/stamp.lua
+	stampLua string
+	//go:embed scripts/outdate.lua
+	outdateLua string
+	//go:embed scripts/confirm.lua
+	confirmLua string
 )
 
 var (
@@ -53,18 +64,28 @@ var (
 	extendScript    = transport.NewScript(extendLua)
 	releaseScript   = transport.NewScript(releaseLua)
 	incrementScript = transport.NewScript(incrementLua)
+	takeScript      = transport.NewScript(takeLua)
+)
+
+// The scripts for the generations of regions: on one server they run on all that
+// a call needs at once, elsewhere on one key each.
+var (
+	stampScript   = transport.NewScript(stampLua)
+	outdateScript = transport.NewScript(outdateLua)
+	confirmScript = transport.NewScript(confirmLua)
 )
 
 // The scripts for windows, versions and locks begin with the one that finds out
-// what is there.
+// what is there. All but two then ask for a verdict on a value that depends on
+// regions: see judge.lua.
 var (
 	touchScript   = transport.NewScript(entryLua + touchLua)
 	itemScript    = transport.NewScript(entryLua + itemLua)
-	replaceScript = transport.NewScript(entryLua + replaceLua)
-	addScript     = transport.NewScript(entryLua + addLua)
-	removeScript  = transport.NewScript(entryLua + removeLua)
-	expireScript  = transport.NewScript(entryLua + expireLua)
-	lockScript    = transport.NewScript(entryLua + lockLua)
-	commitScript  = transport.NewScript(entryLua + commitLua)
-	unlockScript  = transport.NewScript(entryLua + unlockLua)
+	replaceScript = transport.NewScript(entryLua + judgeLua + replaceLua)
+	addScript     = transport.NewScript(entryLua + judgeLua + addLua)
+	removeScript  = transport.NewScript(entryLua + judgeLua + removeLua)
+	expireScript  = transport.NewScript(entryLua + judgeLua + expireLua)
+	lockScript    = transport.NewScript(entryLua + judgeLua + lockLua)
+	commitScript  = transport.NewScript(entryLua + judgeLua + commitLua)
+	unlockScript  = transport.NewScript(entryLua + judgeLua + unlockLua)
 )

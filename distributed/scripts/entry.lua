@@ -1,5 +1,5 @@
 -- Begins each script that cares for versions, windows or locks. ARGV[1] is the digest of
--- the key. It finds out what is there and leaves it in state:
+-- the key, and a verdict (see judge.lua). It finds out what is there and leaves it in state:
 --   'value'   a value on which no lock stands, though one may have run out
 --   'locked'  a value with a lock
 --   'hold'    a lock without a value
@@ -45,15 +45,15 @@ local function find()
   if #head < 56 or kind == 'L\0' then
     return 'none'
   end
-  if kind ~= 'V\0' and kind ~= 'K\0' and kind ~= 'H\0' then
+  if kind ~= 'V\0' and kind ~= 'K\0' and kind ~= 'H\0' and kind ~= 'V\1' and kind ~= 'K\1' then
     return 'other'
   end
   local length = 56 + number(head, 37, 40)
-  if kind ~= 'V\0' then
+  if string.sub(kind, 1, 1) ~= 'V' then
     lock = redis.call('GETRANGE', KEYS[1], length, -1)
     length = length + 56
   end
-  if size ~= length or string.sub(head, 23, 30) ~= ARGV[1]
+  if size ~= length or string.sub(head, 23, 30) ~= string.sub(ARGV[1], 1, 8)
     or string.sub(head, 45, 50) ~= string.sub(head, 51, 56)
     or string.sub(lock, 1, 28) ~= string.sub(lock, 29) then
     return 'none'
@@ -67,6 +67,15 @@ end
 
 local state = find()
 local version = string.sub(head, 7, 22)
+
+-- The stamps of the value; '' if it has none.
+local function stamps()
+  if string.byte(head, 6) ~= 1 or size < 60 then
+    return ''
+  end
+  local length = number(redis.call('GETRANGE', KEYS[1], 56, 59), 1, 4)
+  return redis.call('GETRANGE', KEYS[1], 56, 55 + length)
+end
 
 -- Numbers as Redis takes them.
 local function text(n)
