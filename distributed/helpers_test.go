@@ -106,6 +106,17 @@ func TestOnEveryServer(t *testing.T) {
 		{"GetItem", testGetItem},
 		{"VersionHasOneHeir", testVersionHasOneHeir},
 		{"OptimisticIncrements", testOptimisticIncrements},
+		{"RegionsExpire", testRegionsExpire},
+		{"RegionsByEveryRead", testRegionsByEveryRead},
+		{"RegionsOnLockedEntries", testRegionsOnLockedEntries},
+		{"RegionFills", testRegionFills},
+		{"RegionBatches", testRegionBatches},
+		{"RegionMoments", testRegionMoments},
+		{"LostGenerations", testLostGenerations},
+		{"ForeignGenerations", testForeignGenerations},
+		{"GenerationsOutlastEntries", testGenerationsOutlastEntries},
+		{"LeaseOfExpiredRegion", testLeaseOfExpiredRegion},
+		{"NoStaleRegion", testNoStaleRegion},
 	}
 	on := func(name string, start func(t *testing.T) redis.UniversalClient) {
 		t.Run(name, func(t *testing.T) {

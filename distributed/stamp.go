@@ -208,7 +208,8 @@ func (s *stamped) take(names []string, cmd *transport.ScriptCmd, err error) {
 }
 
 // stampApart asks several servers: each generation's by a script, and the
-// epoch's afterwards if the order matters.
+// epoch's afterwards if the order matters. Generations that are new take a round
+// trip more.
 func (c *Cache) stampApart(ctx context.Context, w *wants, ordered bool) stamped {
 	s := stamped{of: make(map[string]generation, len(w.names)), errs: make(map[string]error)}
 	b := newBatch(len(w.names) + 1)
@@ -227,25 +228,37 @@ func (c *Cache) stampApart(ctx context.Context, w *wants, ordered bool) stamped 
 	}
 	if !ordered {
 		s.take(nil, b.cmds[len(w.names)].(*transport.ScriptCmd), errs[len(w.names)])
-		return s
+		if s.epochErr != nil || len(s.unconfirmed(w.names)) == 0 {
+			return s
+		}
 	}
 	if s.epoch, s.epochErr = c.moment(ctx); s.epochErr == nil {
-		c.confirm(w.names, &s)
+		c.confirm(ctx, s.unconfirmed(w.names), &s)
 	}
 	return s
 }
 
-// confirm notes the epoch that was read after the generations with those of
-// them that have none, or one of an older incarnation. It does not wait: who
-// sees one next will try again.
-func (c *Cache) confirm(names []string, s *stamped) {
+// unconfirmed returns the names of the generations that have no epoch, or one of
+// another incarnation.
+func (s *stamped) unconfirmed(names []string) (some []string) {
 	for _, name := range names {
 		g, ok := s.of[name]
-		if ok && incarnation(g.made) != incarnation(s.epoch) {
-			key := c.generations.key(name)
-			c.transport.Background(key, confirmScript.Cmd(context.Background(), key, g.bytes(), s.epoch[:]))
+		if ok && s.errs[name] == nil && incarnation(g.made) != incarnation(s.epoch) {
+			some = append(some, name)
 		}
 	}
+	return some
+}
+
+// confirm notes the epoch, which was read after these generations, with them. If
+// it fails, who sees them next will try again; for now they are as they were.
+func (c *Cache) confirm(ctx context.Context, names []string, s *stamped) {
+	b := newBatch(len(names))
+	for i, name := range names {
+		key, g := c.generations.key(name), s.of[name]
+		b.add(i, key, confirmScript.Cmd(ctx, key, g.bytes(), s.epoch[:]))
+	}
+	c.send(ctx, b, transport.Read)
 }
 
 // moment returns the epoch, and begins one if there is none.
