@@ -40,7 +40,7 @@ func (h *hot) slot(key string) *atomic.Pointer[entry] {
 // find returns the entry under key, or nil if it is not in the table.
 func (h *hot) find(key string) *entry {
 	e := h.slot(key).Load()
-	if e == nil || e.key != key || e.gone.Load() {
+	if e == nil || e.key != key || e.account.gone() {
 		return nil
 	}
 	return e
@@ -53,13 +53,13 @@ func (h *hot) offer(e *entry) {
 		return
 	}
 	slot.Store(e)
-	if e.gone.Load() {
+	if e.account.gone() {
 		slot.CompareAndSwap(e, nil)
 	}
 }
 
 // leave marks e and takes it out of the table. The lock of its key is held.
 func (h *hot) leave(e *entry) {
-	e.gone.Store(true)
+	e.account.leave()
 	h.slot(e.key).CompareAndSwap(e, nil)
 }

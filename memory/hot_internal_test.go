@@ -72,7 +72,7 @@ func TestHotTableServesNothingThatHasLeft(t *testing.T) {
 		t.Error("an entry that is read again and again is not in the hot table")
 	}
 	for i := range c.hot.slots {
-		if e := c.hot.slots[i].Load(); e != nil && (e.gone.Load() || c.engine.find(e.key) != e) {
+		if e := c.hot.slots[i].Load(); e != nil && (e.account.gone() || c.engine.find(e.key) != e) {
 			t.Error("a slot holds an entry that has left")
 		}
 	}

@@ -36,7 +36,7 @@ func (c *Cache) GetIfNewer(ctx context.Context, key string, have cache.Version) 
 
 // item describes e, without its value.
 func (c *Cache) item(e *entry, now int64) cache.VersionedItem {
-	return cache.VersionedItem{Version: c.version(e), TTL: e.left(now), Locked: e.lockAt(now) != nil}
+	return cache.VersionedItem{Version: c.version(e), TTL: e.left(now), Locked: e.lockAt(now) != nil, Tokens: e.stamp.list()}
 }
 
 // CompareAndSet replaces the entry under key if its version is have. See
