@@ -333,10 +333,14 @@ func (t *Typed[V]) fillable(opts *EntryOptions, since Moment) error {
 	if err := t.checkTokens(opts.Tokens); err != nil {
 		return err
 	}
-	if since == (Moment{}) {
-		return ErrRegionExpired // for all that is known
+	if since != (Moment{}) {
+		return nil
 	}
-	return nil
+	if err := opts.checkKeeping(); err != nil {
+		return err
+	}
+	t.regions.TrackRegions()
+	return ErrRegionExpired // for all that is known of what was before
 }
 
 // mayStore reports whether a load's result is to be stored. If not it gives the

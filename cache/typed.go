@@ -105,6 +105,9 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if t.checkTokens(t.opts.Defaults.Tokens) != nil {
 		t.configErr = &OptionError{Option: "TypedOptions.Defaults.Tokens", Value: len(t.opts.Defaults.Tokens), Reason: "need a cache with regions", Err: ErrInvalidConfig}
 	}
+	if t.configErr == nil && len(t.opts.Defaults.Tokens) > 0 {
+		t.regions.TrackRegions()
+	}
 	t.names = names
 	t.shared, _ = names.Coordinate("")
 	return t

@@ -38,6 +38,12 @@ func (e *env) calls() []call {
 	all = append(all, leaseCalls(c)...)
 	all = append(all, versionCalls(c)...)
 	all = append(all, lockCalls(c)...)
+	if r, ok := cache.As[cache.Regions](c); ok {
+		all = append(all, call{"GetUnder", func(ctx context.Context, key string) error {
+			_, _, err := r.GetUnder(ctx, key, []cache.Token{cache.RegionToken("region")})
+			return err
+		}})
+	}
 	return append(all, batchCalls(c)...)
 }
 

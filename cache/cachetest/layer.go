@@ -18,8 +18,9 @@ type hook interface {
 }
 
 // newLayer puts a layer over c that has the capabilities of c, if these are
-// all there are but Peeker, or all that a remote cache has (Peeker, or Versioner
-// and Locker, may be missing); over any other cache it has the four methods.
+// all there are but Peeker, or all that a remote cache has (Regions, Peeker, or
+// Versioner and Locker, may be missing); over any other cache it has the four
+// methods. A layer that does without Regions does so though c has them.
 func newLayer(c cache.Cache, h hook) cache.Cache {
 	var ok [6]bool
 	l := &layer{hook: h, below: c}
@@ -32,16 +33,31 @@ func newLayer(c cache.Cache, h hook) cache.Cache {
 	if ok != [6]bool{true, true, true, true, true, true} {
 		return l
 	}
-	var holds, clears, peeks, versions, locks bool
+	var holds, clears, peeks, versions, locks, tracks bool
 	l.objects, holds = cache.As[cache.Objects](c)
 	l.clearer, clears = cache.As[cache.Clearer](c)
 	l.peeker, peeks = cache.As[cache.Peeker](c)
 	l.versioner, versions = cache.As[cache.Versioner](c)
 	l.locker, locks = cache.As[cache.Locker](c)
+	l.regions, tracks = cache.As[cache.Regions](c)
 
 	remote := remoteLayer{l, (*batchLayer)(l), (*counterLayer)(l), (*leaseLayer)(l), (*backendLayer)(l)}
-	object, peek, version := (*objectLayer)(l), (*peekLayer)(l), versionedLayer{(*versionLayer)(l), (*lockLayer)(l)}
+	object, peek, version, region := (*objectLayer)(l), (*peekLayer)(l), versionedLayer{(*versionLayer)(l), (*lockLayer)(l)}, (*regionLayer)(l)
 	switch changes := versions && locks; {
+	case holds && clears && changes && tracks:
+		return &struct {
+			remoteLayer
+			*objectLayer
+			versionedLayer
+			*regionLayer
+		}{remote, object, version, region}
+	case peeks && changes && tracks:
+		return &struct {
+			remoteLayer
+			*peekLayer
+			versionedLayer
+			*regionLayer
+		}{remote, peek, version, region}
 	case holds && clears && changes:
 		return &struct {
 			remoteLayer
@@ -102,6 +118,7 @@ type layer struct {
 	peeker      cache.Peeker
 	versioner   cache.Versioner
 	locker      cache.Locker
+	regions     cache.Regions
 }
 
 func (l *layer) Get(ctx context.Context, key string) (value []byte, found bool, err error) {

@@ -27,6 +27,7 @@ type Model struct {
 	entries map[string]*modelEntry
 	leases  map[string]modelLease
 	locks   map[string]modelLock // with an entry or, if forced, without one
+	regions modelRegions
 	stats   cache.Stats
 }
 
@@ -40,6 +41,8 @@ type modelEntry struct {
 	deadline time.Time     // zero: none
 	window   time.Duration // of the sliding expiration; 0: none
 	lastRead time.Time
+	tokens   []cache.Token // each once
+	stamped  uint64        // how many expirations there had been
 }
 
 type entryKind uint8
@@ -66,6 +69,7 @@ var _ interface {
 	cache.Coordinated
 	cache.Versioner
 	cache.Locker
+	cache.Regions
 } = (*Model)(nil)
 
 // NewModel returns an empty model. The zero defaults mean those of package
@@ -77,6 +81,7 @@ func NewModel(defaults cache.EntryOptions) *Model {
 		entries:     make(map[string]*modelEntry),
 		leases:      make(map[string]modelLease),
 		locks:       make(map[string]modelLock),
+		regions:     modelRegions{expired: make(map[cache.Token]uint64)},
 	}
 }
 
@@ -92,6 +97,10 @@ func (e *modelEntry) alive(now time.Time) bool {
 // findLocked returns the live entry under key, or nil.
 func (m *Model) findLocked(key string) *modelEntry {
 	e, ok := m.entries[key]
+	if ok && m.expiredAfterLocked(e.stamped, e.tokens) {
+		m.dropLocked(key)
+		return nil
+	}
 	if ok && !e.alive(time.Now()) && !m.lockedLocked(key) {
 		delete(m.entries, key)
 		return nil
@@ -203,6 +212,9 @@ func (m *Model) store(ctx context.Context, key string, e modelEntry, opts cache.
 	if err != nil {
 		return err
 	}
+	if err := m.stampLocked(&e, opts); err != nil {
+		return err
+	}
 	if fill && !m.standsLocked(key, opts.Lease) {
 		return cache.ErrLeaseLost
 	}
@@ -263,6 +275,9 @@ func (m *Model) Increment(ctx context.Context, key string, delta int64, opts cac
 		return 0, err
 	}
 	defer m.mu.Unlock()
+	if len(opts.Tokens) > 0 {
+		return 0, &cache.OptionError{Option: "EntryOptions.Tokens", Value: len(opts.Tokens), Reason: "are not for counters", Err: cache.ErrInvalidConfig}
+	}
 	now := time.Now()
 	resolved, life, err := opts.Resolve(m.defaults, now)
 	if err != nil {

@@ -2,6 +2,7 @@ package cachetest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -45,6 +46,7 @@ func (m *Model) itemLocked(key string, e *modelEntry) cache.VersionedItem {
 		Value:   append(make([]byte, 0, len(e.bytes)), e.bytes...),
 		Version: e.version,
 		TTL:     cache.NoExpiry,
+		Tokens:  slices.Clone(e.tokens),
 	}
 	end := e.deadline
 	if e.window > 0 {
@@ -114,6 +116,10 @@ func (m *Model) storeIf(ctx context.Context, key string, value []byte, opts cach
 	if err != nil {
 		return cache.Version{}, err
 	}
+	e := modelEntry{kind: kindBytes, bytes: append(make([]byte, 0, len(value)), value...)}
+	if err := m.stampLocked(&e, opts); err != nil {
+		return cache.Version{}, err
+	}
 	old, err := m.bytesLocked(key)
 	if err == nil {
 		err = allow(old)
@@ -121,8 +127,7 @@ func (m *Model) storeIf(ctx context.Context, key string, value []byte, opts cach
 	if err != nil {
 		return cache.Version{}, err
 	}
-	copied := append(make([]byte, 0, len(value)), value...)
-	m.putLocked(key, modelEntry{kind: kindBytes, bytes: copied}, life, now)
+	m.putLocked(key, e, life, now)
 	m.stats.Sets++
 	return m.entries[key].version, nil
 }

@@ -46,6 +46,7 @@ var (
 	reporter    = capability[cache.StatsReporter]("StatsReporter")
 	versioner   = capability[cache.Versioner]("Versioner")
 	locker      = capability[cache.Locker]("Locker")
+	regions     = capability[cache.Regions]("Regions")
 )
 
 // cases returns the whole suite, in the order in which it reads best.
@@ -56,6 +57,7 @@ func cases() []testCase {
 		leaseCases(), leaseVoidCases(), appenderCases(), clearCases(), concurrentCases(),
 		statsCases(), closeCases(), coordinatedCases(), exclusiveCases(),
 		versionCases(), lockCases(), unlockCases(), lockDropCases(), suspensionCases(), forcedLockCases(),
+		regionCases(), stampCases(), regionLoadCases(),
 	)
 }
 

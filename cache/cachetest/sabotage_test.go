@@ -171,6 +171,7 @@ type broken struct {
 
 	brokenVersions
 	brokenLocks
+	brokenRegions
 }
 
 func newBroken(build func(*Model, *broken)) *broken {
@@ -181,7 +182,7 @@ func newBroken(build func(*Model, *broken)) *broken {
 		increment: m.Increment, count: m.Count, getObject: m.GetObject, setObject: m.SetObject,
 		lease: m.Lease, leaseMany: m.LeaseMany, extend: m.Extend, release: m.Release,
 		appendTo: m.AppendTo, clear: m.Clear, coord: m.Coordinate, stats: m.Stats, close: m.Close,
-		brokenVersions: versionsOf(m), brokenLocks: locksOf(m),
+		brokenVersions: versionsOf(m), brokenLocks: locksOf(m), brokenRegions: regionsOf(m),
 	}
 	build(m, b)
 	return b

@@ -15,6 +15,7 @@ func sabotages() []sabotage {
 		basicSabotages(), inputSabotages(), expirySabotages(), slidingSabotages(), batchSabotages(),
 		counterSabotages(), objectSabotages(), leaseSabotages(), leaseVoidSabotages(), otherSabotages(), exclusiveSabotages(),
 		versionSabotages(), changeSabotages(), lockSabotages(), handleSabotages(), dropSabotages(), suspensionSabotages(), forceSabotages(),
+		regionSabotages(), stampSabotages(),
 	)
 }
 
