@@ -3,28 +3,30 @@ package distributed
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/internal/envelope"
 )
 
-// A region, and a key of one, has a generation: a key in Redis with an id that
-// is never used twice, and the epoch it was made at. The epoch is one key, too:
-// an incarnation and a counter that every ExpireTokens advances. The incarnation
-// is the generation of everything: expiring the global token begins another.
+// A region, a key of one, and everything has a generation: a key in Redis with an
+// id that is never used twice, and the epoch it was made at. The epoch is one key,
+// too: an incarnation, how many tokens have expired in it, and which the last of
+// them were. Every ExpireTokens advances it.
 //
 // An entry carries the ids it was stored under (internal/envelope's stamps). It
-// counts as long as they are the current ones; an absent one is not. So whatever
-// Redis loses of this turns entries into misses and refuses fills.
-//
-// A fill names the epoch before its load began. It stores only under generations
-// that were made by then, of the same incarnation. Three things have an order:
+// counts as long as they are the current ones; an absent one is not. A fill names
+// the epoch before its load began. It is stored only if none of its tokens is
+// among those that have expired since, or, if nobody remembers so many, if its
+// generations were made by then. So whatever Redis loses of this turns entries
+// into misses and refuses fills. Three things have an order:
 //
 //   - ExpireTokens advances the epoch before it makes the new generations. If a
 //     load began after that, it began after the source was written.
-//   - A fill reads the generations before the epoch. If the epoch is still the
-//     one that it names, so were they when they were read.
+//   - A fill reads the generations before the epoch. What had not expired by that
+//     epoch had not when its generation was read.
 //   - A generation that is made because there is none has no epoch until one is
 //     read after it: whoever reads it first may have missed an ExpireTokens whose
 //     generation is lost.
@@ -36,6 +38,11 @@ type generation struct {
 const (
 	incarnationSize = 8
 	generationSize  = 32
+	digestSize      = 8
+
+	// maxRecent is how many expired tokens the epoch names. It is known to
+	// outdate.lua.
+	maxRecent = 128
 )
 
 // parseGeneration returns what is under a generation's key; ok is false if that
@@ -49,18 +56,55 @@ func parseGeneration(raw []byte) (g generation, ok bool) {
 
 func (g generation) bytes() []byte { return append(g.id[:], g.made[:]...) }
 
-// parseEpoch returns what is under the epoch's key; ok is false if that is none.
-func parseEpoch(raw []byte) (m cache.Moment, ok bool) {
-	if len(raw) != len(m) {
-		return cache.Moment{}, false
-	}
-	return cache.Moment(raw), true
+// history is the epoch: where it is, and the digests of the names of the last
+// tokens that expired, the last one last.
+type history struct {
+	at     cache.Moment
+	recent []byte
 }
 
-// incarnation returns that of an epoch, as the generation of everything.
-func incarnation(m cache.Moment) (id envelope.ID) {
-	copy(id[:], m[:incarnationSize])
-	return id
+// parseHistory returns what is under the epoch's key; ok is false if that is
+// none.
+func parseHistory(raw []byte) (h history, ok bool) {
+	if len(raw) < len(h.at) || (len(raw)-len(h.at))%digestSize != 0 {
+		return history{}, false
+	}
+	return history{at: cache.Moment(raw), recent: raw[len(h.at):]}, true
+}
+
+// since returns the digests of what expired since then; known is false if they
+// are not all there, ok if it cannot be told at all, because then was in another
+// incarnation.
+func (h history) since(then cache.Moment) (recent []byte, known, ok bool) {
+	now, before := counter(h.at), counter(then)
+	if incarnation(h.at) != incarnation(then) || before > now {
+		return nil, false, false
+	}
+	if n := now - before; n <= uint64(len(h.recent)/digestSize) {
+		return h.recent[len(h.recent)-int(n)*digestSize:], true, true
+	}
+	return nil, false, true
+}
+
+func incarnation(m cache.Moment) [incarnationSize]byte { return [incarnationSize]byte(m[:]) }
+
+func counter(m cache.Moment) uint64 { return binary.BigEndian.Uint64(m[incarnationSize:]) }
+
+// appendDigest appends what the epoch knows the token of this name by.
+func appendDigest(b []byte, name string) []byte {
+	return binary.BigEndian.AppendUint64(b, envelope.Digest(name))
+}
+
+// names reports whether one of digests is that of name.
+func names(digests []byte, name string) bool {
+	var buffer [digestSize]byte
+	digest := appendDigest(buffer[:0], name)
+	for ; len(digests) > 0; digests = digests[digestSize:] {
+		if bytes.Equal(digests[:digestSize], digest) {
+			return true
+		}
+	}
+	return false
 }
 
 // newIncarnation returns one that no other epoch has.
@@ -73,18 +117,19 @@ func newIncarnation() []byte {
 // notAfter reports whether m is an epoch of the same incarnation as since, and
 // not a later one.
 func notAfter(m, since cache.Moment) bool {
-	return incarnation(m) == incarnation(since) && bytes.Compare(m[incarnationSize:], since[incarnationSize:]) <= 0
+	return incarnation(m) == incarnation(since) && counter(m) <= counter(since)
 }
 
-// everything is the name of the stamp that is the incarnation.
+// everything is the name of the stamp of the global token.
 const everything = ""
 
 // generationNames makes Redis keys from the names of stamps.
-type generationNames struct{ epoch, region string }
+type generationNames struct{ epoch, global, region string }
 
 func namesOfGenerations(prefix string) generationNames {
 	return generationNames{
 		epoch:  prefix + cache.ReservedPrefix + ":epoch",
+		global: prefix + cache.ReservedPrefix + ":global",
 		region: prefix + cache.ReservedPrefix + ":region:",
 	}
 }
@@ -92,7 +137,7 @@ func namesOfGenerations(prefix string) generationNames {
 // key returns the Redis key that a stamp of this name depends on.
 func (n generationNames) key(stamp string) string {
 	if stamp == everything {
-		return n.epoch
+		return n.global
 	}
 	return n.region + stamp
 }
@@ -106,7 +151,10 @@ func (n generationNames) keys(stamps []string) []string {
 }
 
 // regionEscape keeps a region's name apart from the key that may follow it.
-var regionEscape = strings.NewReplacer("%", "%25", ":", "%3A")
+var (
+	regionEscape   = strings.NewReplacer("%", "%25", ":", "%3A")
+	regionUnescape = strings.NewReplacer("%25", "%", "%3A", ":")
+)
 
 // stampName returns the name of the token's own stamp. Distinct tokens have
 // distinct ones: the first colon ends the region.
@@ -122,6 +170,26 @@ func stampName(t cache.Token) string {
 	return name
 }
 
+// tokenOf returns the token whose own stamp has this name.
+func tokenOf(stamp string) cache.Token {
+	if stamp == everything {
+		return cache.GlobalToken()
+	}
+	region, key, ok := strings.Cut(stamp, ":")
+	if region = regionUnescape.Replace(region); ok {
+		return cache.KeyToken(region, key)
+	}
+	return cache.RegionToken(region)
+}
+
+// tokens returns those that the entry was stored with.
+func (e entry) tokens() (tokens []cache.Token) {
+	for name := range e.stamps.Own() {
+		tokens = append(tokens, tokenOf(string(name)))
+	}
+	return tokens
+}
+
 // stampNames returns what an entry with these tokens depends on, each once:
 // everything, and of each token the region and the key.
 func stampNames(tokens []cache.Token) []string {
@@ -135,24 +203,19 @@ func stampNames(tokens []cache.Token) []string {
 	return names
 }
 
-func appendNew(names []string, name string) []string {
-	for _, n := range names {
-		if n == name {
-			return names
-		}
+// stampsOf returns the names, and which of them are of these very tokens.
+func stampsOf(tokens []cache.Token) (names []string, own []bool) {
+	names = stampNames(tokens)
+	own = make([]bool, len(names))
+	for _, t := range tokens {
+		own[slices.Index(names, stampName(t))] = true
 	}
-	return append(names, name)
+	return names, own
 }
 
-// checkTokens returns cache.ErrInvalidToken if an entry cannot have these.
-func checkTokens(tokens []cache.Token) error {
-	if len(tokens) > cache.MaxTokens {
-		return cache.ErrInvalidToken
+func appendNew(names []string, name string) []string {
+	if slices.Contains(names, name) {
+		return names
 	}
-	for _, t := range tokens {
-		if err := t.Check(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return append(names, name)
 }

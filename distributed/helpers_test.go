@@ -111,6 +111,7 @@ func TestOnEveryServer(t *testing.T) {
 		{"RegionsOnLockedEntries", testRegionsOnLockedEntries},
 		{"RegionFills", testRegionFills},
 		{"RegionBatches", testRegionBatches},
+		{"ItemTokens", testItemTokens},
 		{"RegionMoments", testRegionMoments},
 		{"LostGenerations", testLostGenerations},
 		{"ForeignGenerations", testForeignGenerations},

@@ -25,17 +25,13 @@ type current struct {
 // known is the current generations that a call has read, by the names of stamps.
 type known map[string]current
 
-// found returns what an answer to GET says about the generation of this name.
-func found(name string, raw []byte, err error) current {
+// found returns what an answer to GET says about a generation.
+func found(raw []byte, err error) current {
 	switch {
 	case errors.Is(err, redis.Nil), isWrongType(err):
 		return current{}
 	case err != nil:
 		return current{err: serverError(err)}
-	}
-	if name == everything {
-		epoch, _ := parseEpoch(raw)
-		return current{id: incarnation(epoch)}
 	}
 	g, _ := parseGeneration(raw)
 	return current{id: g.id}
@@ -58,7 +54,7 @@ func (c *Cache) learn(ctx context.Context, k known, entries ...*entry) {
 	}
 	values, errs := c.transport.GetAll(ctx, c.generations.keys(names))
 	for i, name := range names {
-		k[name] = found(name, values[i], errs[i])
+		k[name] = found(values[i], errs[i])
 	}
 }
 

@@ -20,8 +20,8 @@ func (c *Cache) Moment(ctx context.Context) (cache.Moment, error) {
 	if err := c.begin(ctx); err != nil {
 		return cache.Moment{}, failed(op, "", err)
 	}
-	m, err := c.moment(ctx)
-	return m, failed(op, "", err)
+	h, err := c.history(ctx)
+	return h.at, failed(op, "", err)
 }
 
 // Unexpired reports whether none of tokens expired after since: one round trip
@@ -31,25 +31,24 @@ func (c *Cache) Unexpired(ctx context.Context, since cache.Moment, tokens []cach
 	if err := c.begin(ctx); err != nil {
 		return false, failed(op, "", err)
 	}
-	if err := checkTokens(tokens); err != nil {
+	if err := cache.CheckTokens(tokens); err != nil {
 		return false, failed(op, "", err)
 	}
-	if since == (cache.Moment{}) {
-		return false, nil
+	if since == (cache.Moment{}) || len(tokens) == 0 {
+		return since != (cache.Moment{}), nil
 	}
 	names := stampNames(tokens)
-	values, errs := c.transport.GetAll(ctx, c.generations.keys(names))
+	values, errs := c.transport.GetAll(ctx, append(c.generations.keys(names), c.generations.epoch))
 	s := stamped{of: make(map[string]generation, len(names))}
-	for i, name := range names {
-		if now := found(name, values[i], errs[i]); now.err != nil {
+	for i := range values {
+		if now := found(values[i], errs[i]); now.err != nil {
 			return false, failed(op, "", now.err)
 		}
-		if name == everything {
-			s.epoch, _ = parseEpoch(values[i])
-		} else {
-			s.of[name], _ = parseGeneration(values[i])
-		}
 	}
+	for i, name := range names {
+		s.of[name], _ = parseGeneration(values[i])
+	}
+	s.epoch, _ = parseHistory(values[len(names)])
 	return s.unexpired(names, since), nil
 }
 
@@ -57,7 +56,7 @@ func (c *Cache) Unexpired(ctx context.Context, since cache.Moment, tokens []cach
 // are asked for in the same round trip. See cache.Regions.
 func (c *Cache) GetUnder(ctx context.Context, key string, tokens []cache.Token) ([]byte, bool, error) {
 	const op = "get_under"
-	if len(tokens) == 0 || checkTokens(tokens) != nil {
+	if len(tokens) == 0 || cache.CheckTokens(tokens) != nil {
 		return c.Get(ctx, key)
 	}
 	if err := c.beginKey(ctx, op, key); err != nil {
@@ -70,7 +69,7 @@ func (c *Cache) GetUnder(ctx context.Context, key string, tokens []cache.Token) 
 	if err == nil && e.stamps != nil {
 		k := make(known, len(names))
 		for i, name := range names {
-			k[name] = found(name, values[1+i], errs[1+i])
+			k[name] = found(values[1+i], errs[1+i])
 		}
 		c.learn(ctx, k, &e)
 		err = k.judge(&e)
@@ -115,7 +114,11 @@ func (c *Cache) outdate(ctx context.Context, tokens []cache.Token) error {
 	if c.transport.Single() {
 		together = names[:min(len(names), maxTogether)]
 	}
-	args := []any{"", newIncarnation(), afresh, millis(2 * generationSlack)}
+	var digests []byte
+	for _, name := range names[max(0, len(names)-maxRecent):] {
+		digests = appendDigest(digests, name)
+	}
+	args := []any{"", newIncarnation(), afresh, millis(2 * generationSlack), len(names), digests}
 	for range together {
 		id := newVersion()
 		args = append(args, id[:])
@@ -138,7 +141,7 @@ func ownNames(tokens []cache.Token) (names []string, afresh string) {
 	for _, t := range tokens {
 		name := stampName(t)
 		if name == everything {
-			return nil, "1"
+			return []string{everything}, "1"
 		}
 		if !seen[name] {
 			seen[name] = true
@@ -153,7 +156,7 @@ func (c *Cache) outdateRest(ctx context.Context, epoch string, names []string, d
 	b := newBatch(len(names) - done)
 	for i, name := range names[done:] {
 		key, id := c.generations.key(name), newVersion()
-		b.add(i, key, outdateScript.Cmd(ctx, key, epoch, "", "0", millis(2*generationSlack), id[:]))
+		b.add(i, key, outdateScript.Cmd(ctx, key, epoch, "", "0", millis(2*generationSlack), 0, "", id[:]))
 	}
 	var bad error
 	refused := 0

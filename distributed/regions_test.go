@@ -1,7 +1,9 @@
 package distributed_test
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -258,9 +260,10 @@ func testRegionFills(t *testing.T, s server) {
 	must(t, fill(m, shoe))
 	wantErr(t, fill(m, hats), cache.ErrRegionExpired)
 	wantErr(t, fill(m, shoe, hats), cache.ErrRegionExpired)
-	late := cache.KeyToken("named", "late") // whether it has expired, who knows
+	late := cache.KeyToken("hats", "late") // its region has
 	wantErr(t, fill(m, late), cache.ErrRegionExpired)
-	must(t, fill(moment(t, s), late))
+	late = cache.KeyToken("named", "late") // there is no generation, and it has not
+	must(t, fill(m, late))
 	must(t, fill(moment(t, s), hats))
 
 	m = moment(t, s)
@@ -278,6 +281,31 @@ func testRegionFills(t *testing.T, s server) {
 	must(t, fill(m, shoe))
 	must(t, other.ExpireTokens(ctx, hats))
 	must(t, fill(m, shoe))
+
+	// So many tokens expire that nobody knows which: what counts then is when the
+	// generations were made.
+	newer := cache.KeyToken("made", "meanwhile")
+	for _, many := range []int{64, 300} {
+		m = moment(t, s)
+		var tokens []cache.Token
+		for i := range many {
+			tokens = append(tokens, cache.KeyToken("many", fmt.Sprint(i)))
+		}
+		must(t, other.ExpireTokens(ctx, tokens...))
+		must(t, fill(m, shoe))
+		for _, i := range []int{0, many - 1} {
+			wantErr(t, fill(m, tokens[i]), cache.ErrRegionExpired)
+		}
+		var want error
+		if many > 128 {
+			want = cache.ErrRegionExpired
+		}
+		if err := fill(m, newer); !errors.Is(err, want) {
+			t.Errorf("after %d others: got %v, want %v", many, err, want)
+		}
+		must(t, fill(moment(t, s), newer))
+		newer = cache.KeyToken("made", "later")
+	}
 
 	// Without a moment a Set counts from now.
 	must(t, s.Set(ctx, "k", []byte("v"), with(hats)))
@@ -351,6 +379,28 @@ func testRegionBatches(t *testing.T, s server) {
 	wantFound("|plain|")
 }
 
+func testItemTokens(t *testing.T, s server) {
+	ctx := t.Context()
+	tokens := []cache.Token{cache.KeyToken("a:b%", "c:%"), shoe, hats, shoe, cache.GlobalToken(), cache.RegionToken("%3A")}
+	must(t, s.Set(ctx, "k", []byte("v"), with(tokens...)))
+	item, found, err := s.GetItem(ctx, "k")
+	if err != nil || !found || len(item.Tokens) != len(tokens)-1 {
+		t.Fatalf("GetItem: got %+v, %v, %v", item, found, err)
+	}
+	for _, token := range tokens {
+		if !slices.Contains(item.Tokens, token) {
+			t.Errorf("%+v is not among %+v", token, item.Tokens)
+		}
+	}
+	locked, _, err := s.GetAndLock(ctx, "k", time.Minute, cache.LockOptions{})
+	must(t, err)
+	again, _, _, err := s.GetIfNewer(ctx, "k", cache.Version{1})
+	must(t, err)
+	if !slices.Equal(locked.Tokens, item.Tokens) || !slices.Equal(again.Tokens, item.Tokens) {
+		t.Errorf("GetAndLock: got %+v, GetIfNewer: %+v, want %+v", locked.Tokens, again.Tokens, item.Tokens)
+	}
+}
+
 func testRegionMoments(t *testing.T, s server) {
 	ctx := t.Context()
 	reply, err := s.Lease(ctx, "k", time.Minute)
@@ -394,11 +444,11 @@ func testRegionMoments(t *testing.T, s server) {
 		{before, []cache.Token{shoe}, true},
 		{before, []cache.Token{hats}, false},
 		{before, []cache.Token{shoe, hats}, false},
-		{before, []cache.Token{cache.RegionToken("unheard of")}, false},
+		{before, []cache.Token{cache.RegionToken("unheard of")}, true},
 		{before, nil, true},
 		{moment(t, s), []cache.Token{shoe, hats, cache.RegionToken("unheard of")}, true},
 		{m, []cache.Token{shoe}, false}, // forgotten
-		{m, nil, false},
+		{m, nil, true},
 		{cache.Moment{}, nil, false},
 	} {
 		if got, err := s.Unexpired(ctx, tc.since, tc.tokens); err != nil || got != tc.want {

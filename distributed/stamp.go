@@ -28,15 +28,12 @@ func (p *prepared) wanted() time.Duration {
 
 // wants is the generations that a call needs, and for how long.
 type wants struct {
-	names []string // of stamps, but for everything
+	names []string // of stamps
 	ttls  map[string]time.Duration
 }
 
 func (w *wants) add(p *prepared) {
 	for _, name := range p.names {
-		if name == everything {
-			continue
-		}
 		ttl, ok := w.ttls[name]
 		switch wanted := p.wanted(); {
 		case !ok:
@@ -56,7 +53,7 @@ func (w *wants) args(name string) []any {
 
 // stamped is what the generations were found to be.
 type stamped struct {
-	epoch    cache.Moment
+	epoch    history
 	epochErr error
 	of       map[string]generation
 	errs     map[string]error
@@ -116,15 +113,11 @@ func (s *stamped) complete(p *prepared) error {
 		return s.epochErr
 	}
 	stamps := make([]envelope.Stamp, 0, len(p.names))
-	for _, name := range p.names {
-		if name == everything {
-			stamps = append(stamps, envelope.Stamp{Name: name, ID: incarnation(s.epoch)})
-			continue
-		}
+	for i, name := range p.names {
 		if err := s.errs[name]; err != nil {
 			return err
 		}
-		stamps = append(stamps, envelope.Stamp{Name: name, ID: s.of[name].id})
+		stamps = append(stamps, envelope.Stamp{Name: name, ID: s.of[name].id, Own: p.own[i]})
 	}
 	if !s.unexpired(p.names, p.since) {
 		return cache.ErrRegionExpired
@@ -137,15 +130,16 @@ func (s *stamped) complete(p *prepared) error {
 
 // unexpired reports whether none of these has expired after since, if that is
 // one.
-func (s *stamped) unexpired(names []string, since cache.Moment) bool {
-	if since == (cache.Moment{}) || s.epoch == since {
+func (s *stamped) unexpired(stamps []string, since cache.Moment) bool {
+	if since == (cache.Moment{}) {
 		return true
 	}
-	if incarnation(s.epoch) != incarnation(since) {
-		return false
-	}
-	return !slices.ContainsFunc(names, func(name string) bool {
-		return name != everything && !notAfter(s.of[name].made, since)
+	expired, known, ok := s.epoch.since(since)
+	return ok && !slices.ContainsFunc(stamps, func(name string) bool {
+		if known {
+			return names(expired, name)
+		}
+		return !notAfter(s.of[name].made, since)
 	})
 }
 
@@ -201,7 +195,7 @@ func (s *stamped) take(names []string, cmd *transport.ScriptCmd, err error) {
 	}
 	if raw := a.text(len(names)); raw != "" {
 		var ok bool
-		if s.epoch, ok = parseEpoch([]byte(raw)); !ok {
+		if s.epoch, ok = parseHistory([]byte(raw)); !ok {
 			s.epochErr = errBadAnswer
 		}
 	}
@@ -232,7 +226,7 @@ func (c *Cache) stampApart(ctx context.Context, w *wants, ordered bool) stamped 
 			return s
 		}
 	}
-	if s.epoch, s.epochErr = c.moment(ctx); s.epochErr == nil {
+	if s.epoch, s.epochErr = c.history(ctx); s.epochErr == nil {
 		c.confirm(ctx, s.unconfirmed(w.names), &s)
 	}
 	return s
@@ -243,7 +237,7 @@ func (c *Cache) stampApart(ctx context.Context, w *wants, ordered bool) stamped 
 func (s *stamped) unconfirmed(names []string) (some []string) {
 	for _, name := range names {
 		g, ok := s.of[name]
-		if ok && s.errs[name] == nil && incarnation(g.made) != incarnation(s.epoch) {
+		if ok && s.errs[name] == nil && incarnation(g.made) != incarnation(s.epoch.at) {
 			some = append(some, name)
 		}
 	}
@@ -256,25 +250,25 @@ func (c *Cache) confirm(ctx context.Context, names []string, s *stamped) {
 	b := newBatch(len(names))
 	for i, name := range names {
 		key, g := c.generations.key(name), s.of[name]
-		b.add(i, key, confirmScript.Cmd(ctx, key, g.bytes(), s.epoch[:]))
+		b.add(i, key, confirmScript.Cmd(ctx, key, g.bytes(), s.epoch.at[:]))
 	}
 	c.send(ctx, b, transport.Read)
 }
 
-// moment returns the epoch, and begins one if there is none.
-func (c *Cache) moment(ctx context.Context) (cache.Moment, error) {
+// history returns the epoch, and begins one if there is none.
+func (c *Cache) history(ctx context.Context) (history, error) {
 	raw, err := c.transport.Get(ctx, c.generations.epoch)
-	return c.momentOf(ctx, raw, err)
+	if now := found(raw, err); now.err != nil {
+		return history{}, now.err
+	}
+	if h, ok := parseHistory(raw); err == nil && ok {
+		return h, nil
+	}
+	return c.beginEpoch(ctx)
 }
 
-// momentOf returns the epoch that a GET brought, and begins one if there is none.
-func (c *Cache) momentOf(ctx context.Context, raw []byte, err error) (cache.Moment, error) {
-	if now := found(everything, raw, err); now.err != nil {
-		return cache.Moment{}, now.err
-	}
-	if m, ok := parseEpoch(raw); err == nil && ok {
-		return m, nil
-	}
+// beginEpoch is history that takes a script.
+func (c *Cache) beginEpoch(ctx context.Context) (history, error) {
 	cmd := c.epochCmd(ctx)
 	var s stamped
 	s.take(nil, cmd, c.transport.Do(ctx, c.generations.epoch, cmd, transport.Read))
@@ -286,7 +280,19 @@ func (c *Cache) epochCmd(ctx context.Context) *transport.ScriptCmd {
 	return stampScript.Cmd(ctx, c.generations.epoch, newIncarnation())
 }
 
-// momentCmd only reads it, for batches.
+// momentCmd only reads where it is, for batches.
 func (c *Cache) momentCmd(ctx context.Context) *redis.StringCmd {
-	return redis.NewStringCmd(ctx, "get", c.generations.epoch)
+	return redis.NewStringCmd(ctx, "getrange", c.generations.epoch, 0, len(cache.Moment{})-1)
+}
+
+// momentOf returns what momentCmd brought, and begins an epoch if there is none.
+func (c *Cache) momentOf(ctx context.Context, raw []byte, err error) (cache.Moment, error) {
+	if now := found(raw, err); now.err != nil {
+		return cache.Moment{}, now.err
+	}
+	if err == nil && len(raw) == len(cache.Moment{}) {
+		return cache.Moment(raw), nil
+	}
+	h, err := c.beginEpoch(ctx)
+	return h.at, err
 }

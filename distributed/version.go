@@ -117,6 +117,7 @@ func (e entry) item(left int64, locked bool) cache.VersionedItem {
 		Version: cache.Version(e.header.ID),
 		TTL:     time.Duration(left) * time.Millisecond,
 		Locked:  locked,
+		Tokens:  e.tokens(),
 	}
 	if left == pttlForever {
 		item.TTL = cache.NoExpiry

@@ -3,25 +3,23 @@
 -- KEYS: the tokens' generations; the epoch last, unless ARGV[1] is given.
 -- ARGV: 1 the epoch as it was advanced already, '' if this is to be done; 2 a new
 -- incarnation; 3 '1' to begin it in any case, '0' if there is no epoch; 4 time to
--- live of the generations in ms; then the id of each.
--- Returns the epoch.
-local function read(key, size)
+-- live of the generations in ms; 5 how many tokens expire; 6 the digests of the
+-- last of them, 8 bytes each; then the id of each generation.
+-- Returns where the epoch is: 16 bytes.
+local function read(key)
   local there = redis.pcall('GET', key)
-  if type(there) == 'string' and #there == size then
-    return there
-  end
-  return nil
+  return type(there) == 'string' and there or ''
 end
 
--- The number after the one in these 8 bytes; nil if there is none.
-local function successor(bytes)
+-- The number in these 8 bytes and n more; nil if they cannot hold it.
+local function plus(bytes, n)
+  local sum = ''
   for i = 8, 1, -1 do
-    local byte = string.byte(bytes, i)
-    if byte < 255 then
-      return string.sub(bytes, 1, i - 1) .. string.char(byte + 1) .. string.rep('\0', 8 - i)
-    end
+    n = n + string.byte(bytes, i)
+    sum = string.char(n % 256) .. sum
+    n = math.floor(n / 256)
   end
-  return nil
+  return n == 0 and sum or nil
 end
 
 -- Whether of two epochs a is the later one of the same incarnation.
@@ -40,22 +38,25 @@ end
 
 local epoch, n = ARGV[1], #KEYS
 if epoch == '' then
-  local there = read(KEYS[n], 16)
-  local counter = there and ARGV[3] == '0' and successor(string.sub(there, 9))
+  local there = read(KEYS[n])
+  local counter = ARGV[3] == '0' and #there >= 16 and #there % 8 == 0 and plus(string.sub(there, 9, 16), tonumber(ARGV[5]))
   if counter then
     epoch = string.sub(there, 1, 8) .. counter
+    there = string.sub(there, 17) .. ARGV[6]
+    there = string.sub(there, math.max(1, #there - 8 * 128 + 1)) -- the last of them
   else
     epoch = ARGV[2] .. string.rep('\0', 8)
+    there = ''
   end
-  redis.call('SET', KEYS[n], epoch)
+  redis.call('SET', KEYS[n], epoch .. there)
   n = n - 1
 end
 
 for i = 1, n do
-  local made, there = epoch, read(KEYS[i], 32)
-  if there and later(string.sub(there, 17), made) then
+  local made, there = epoch, read(KEYS[i])
+  if #there == 32 and later(string.sub(there, 17), made) then
     made = string.sub(there, 17) -- a later call was sooner here
   end
-  redis.call('SET', KEYS[i], ARGV[4 + i] .. made, 'PX', ARGV[4])
+  redis.call('SET', KEYS[i], ARGV[6 + i] .. made, 'PX', ARGV[4])
 end
 return epoch

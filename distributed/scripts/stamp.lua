@@ -7,30 +7,27 @@
 -- in ms that it has to live, '0' for ever.
 -- Returns the generations and the epoch, '' without one. With the epoch at hand,
 -- a generation that was made under no or another incarnation counts as made now.
-local function read(key, size)
+local function read(key)
   local there = redis.pcall('GET', key)
-  if type(there) == 'string' and #there == size then
-    return there
-  end
-  return nil
+  return type(there) == 'string' and there or ''
 end
 
 local out, n, epoch = {}, #KEYS, ''
 if ARGV[1] ~= '' then
-  epoch = read(KEYS[n], 16)
-  if not epoch then
+  epoch = read(KEYS[n])
+  if #epoch < 16 or #epoch % 8 ~= 0 then
     epoch = ARGV[1] .. string.rep('\0', 8)
     redis.call('SET', KEYS[n], epoch)
   end
   n = n - 1
 end
-local made = epoch ~= '' and epoch or string.rep('\0', 16)
+local made = epoch ~= '' and string.sub(epoch, 1, 16) or string.rep('\0', 16)
 
 for i = 1, n do
   local key, wanted = KEYS[i], tonumber(ARGV[2 * i + 1])
   local grant = string.format('%.0f', 2 * wanted)
-  local there = read(key, 32)
-  if not there then
+  local there = read(key)
+  if #there ~= 32 then
     there = ARGV[2 * i] .. made
     if wanted == 0 then
       redis.call('SET', key, there)
@@ -44,9 +41,9 @@ for i = 1, n do
     elseif left >= 0 and left < wanted then
       redis.call('PEXPIRE', key, grant)
     end
-    if epoch ~= '' and string.sub(there, 17, 24) ~= string.sub(epoch, 1, 8) then
-      there = string.sub(there, 1, 16) .. epoch
-      redis.call('SETRANGE', key, 16, epoch)
+    if epoch ~= '' and string.sub(there, 17, 24) ~= string.sub(made, 1, 8) then
+      there = string.sub(there, 1, 16) .. made
+      redis.call('SETRANGE', key, 16, made)
     end
   end
   out[i] = there
