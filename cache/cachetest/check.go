@@ -42,6 +42,9 @@ func compare(t *testing.T, cfg *Config, steps []step) (diff string) {
 		model := &side{c: NewModel(cache.EntryOptions{TTL: cfg.DefaultTTL})}
 		tested.regions = regions.has(tested.c)
 		model.regions = tested.regions
+		for _, on := range []*side{tested, model} {
+			on.knowTokens(t)
+		}
 		start := time.Now()
 		for i, s := range append(steps[:len(steps):len(steps)], finalSteps()...) {
 			if !s.possible(tested.c) {

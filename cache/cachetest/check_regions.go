@@ -2,11 +2,26 @@ package cachetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"testing"
 
 	"github.com/larder-go/larder/cache"
 )
+
+// knowTokens has the cache know all tokens of steps, see env.know.
+func (s *side) knowTokens(t *testing.T) {
+	if !s.regions {
+		return
+	}
+	key, all := stepKeys[0], step{tokens: []int{0, 1, 2, 3, 4}}
+	err := s.c.Set(t.Context(), key, []byte("v"), cache.EntryOptions{Tokens: all.named()})
+	_, found, getErr := s.c.Get(t.Context(), key)
+	if err = errors.Join(err, getErr, s.c.Remove(t.Context(), key)); err != nil || !found {
+		t.Fatalf("storing an entry with tokens, reading and removing it: %v, %v", found, err)
+	}
+}
 
 // named returns the tokens of a step.
 func (s step) named() []cache.Token {
