@@ -129,7 +129,8 @@ type Moment [16]byte
 // The interleaving it defends against: a load reads the source; the source is
 // written and the region expired; the load stores what it read under the new
 // generation. So a fill names the Moment before its load began, and is refused if
-// one of its tokens expired since, whenever the loader named them.
+// one of its tokens expired since, whenever the loader named them, or if that is
+// not known.
 type Regions interface {
 	// TrackRegions says that tokens will be used: from now on the cache's
 	// LeaseReplies have a Moment. It sends nothing.
@@ -149,7 +150,9 @@ type Regions interface {
 	ExpireTokens(ctx context.Context, tokens ...Token) error
 
 	// Unexpired reports whether none of tokens expired after since. A zero or
-	// forgotten since is false. No tokens: true, unless since is zero. At most one
+	// forgotten since is false, and so may be the answer if there is a token that
+	// was never used before, or is forgotten: nobody knows when it expired. No
+	// tokens: true, unless since is zero. At most one
 	// round trip.
 	Unexpired(ctx context.Context, since Moment, tokens []Token) (bool, error)
 

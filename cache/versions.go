@@ -18,7 +18,7 @@ type VersionedItem struct {
 	Version Version
 	TTL     time.Duration // what is left of its life; NoExpiry if it has no end
 	Locked  bool          // whether a lock stands on it
-	Tokens  []Token       // the regions that it depends on, in no order, each once; belongs to the caller
+	Tokens  []Token       // the regions that it depends on, but for those they belong to; belongs to the caller
 }
 
 // Versioner changes entries only if nobody else has changed them meanwhile:

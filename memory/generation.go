@@ -46,7 +46,8 @@ func (s *stamp) made() (last uint64) {
 	return last
 }
 
-// list returns the tokens of an entry with that stamp, which may be nil.
+// list returns the tokens of an entry with that stamp, which may be nil, but for
+// those that others belong to.
 func (s *stamp) list() []cache.Token {
 	if s == nil {
 		return nil
@@ -55,7 +56,19 @@ func (s *stamp) list() []cache.Token {
 	for i := range list {
 		list[i] = s.generations[i].token
 	}
-	return list
+	return slices.DeleteFunc(list, func(t cache.Token) bool {
+		return slices.ContainsFunc(s.generations[:s.tokens], func(g *generation) bool { return g.belongsTo(t) })
+	})
+}
+
+// belongsTo reports whether t is above the generation's token.
+func (g *generation) belongsTo(t cache.Token) bool {
+	for parent, ok := g.token.Parent(); ok; parent, ok = parent.Parent() {
+		if parent == t {
+			return true
+		}
+	}
+	return false
 }
 
 // regions knows the current generation of each token, or when it was last

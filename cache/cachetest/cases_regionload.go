@@ -90,6 +90,7 @@ func regionLoadCases() []testCase {
 			name: "RegionLoad/OthersGoOn",
 			rule: "A load that depends on another token goes on and is stored.",
 			run: func(e *env) {
+				e.know(shopFruit)
 				typed := e.typedWith(nil)
 				load := func(ctx context.Context, entry *cache.Entry) (string, error) {
 					entry.AddToken(shopFruit)

@@ -16,6 +16,7 @@ func stampCases() []testCase {
 			name: "Regions/Unexpired",
 			rule: "Unexpired reports whether none of the tokens, nor what they belong to, expired after the Moment.",
 			run: func(e *env) {
+				e.know(shopFruit, cache.RegionToken("x"))
 				before := e.moment()
 				e.expire(shop)
 				after := e.moment()
@@ -46,6 +47,7 @@ func stampCases() []testCase {
 				fill := func(key string, since cache.Moment, tokens ...cache.Token) error {
 					return e.c.Set(e.ctx, key, []byte("filled"), cache.EntryOptions{TTL: time.Hour, Tokens: tokens, Since: since})
 				}
+				e.know(shopFruit, cache.KeyToken("shop", "bread"))
 				before := e.moment()
 				e.setLong("k", "old")
 				e.expire(shopFruit)

@@ -24,6 +24,7 @@ func (s *step) drawChange(t *rapid.T) {
 	case comparesSets, adds, putsUnlocks:
 		s.value = rapid.SampledFrom([]string{"v", "w", ""}).Draw(t, "value")
 		s.drawLifetime(t)
+		s.drawTokens(t)
 	case takesLock:
 		s.ttl = rapid.SampledFrom([]time.Duration{100 * time.Millisecond, 200 * time.Millisecond, time.Second, time.Hour, 0}).Draw(t, "ttl")
 		s.force = rapid.Bool().Draw(t, "force")
@@ -40,7 +41,7 @@ func (s step) takeChange(ctx context.Context, on *side, key string) string {
 	value, have, handle := []byte(s.value), fromLast(on.versions, s.version), fromLast(on.handles, s.handle)
 	noHandle := (s.what == putsUnlocks || s.what == unlocks) && handle == (cache.LockHandle{})
 	if noHandle || s.what == comparesSets && have == (cache.Version{}) {
-		s.ttl, s.sliding, s.until = 0, 0, 0 // of two faults either may be named
+		s.ttl, s.sliding, s.until, s.tokens = 0, 0, 0, nil // of two faults either may be named
 	}
 	switch s.what {
 	case getsItem:
@@ -88,7 +89,7 @@ func hitIfDone(reads bool, err error) string {
 // item describes an item. Its TTL is left out: where windows move by reading
 // only now and then it is less than it could be.
 func (s *side) item(item cache.VersionedItem) string {
-	return fmt.Sprintf("%q, %s, locked %v", item.Value, s.versionName(item.Version), item.Locked)
+	return fmt.Sprintf("%q, %s, locked %v, %s", item.Value, s.versionName(item.Version), item.Locked, tokenNames(item.Tokens))
 }
 
 // stored describes what came of a call that makes a version.

@@ -110,3 +110,20 @@ func (m *Model) stampLocked(e *modelEntry, opts cache.EntryOptions) error {
 	e.stamped = m.regions.count
 	return nil
 }
+
+// leastTokens returns the tokens that no other of them belongs to.
+func leastTokens(tokens []cache.Token) []cache.Token {
+	return slices.DeleteFunc(slices.Clone(tokens), func(t cache.Token) bool {
+		return slices.ContainsFunc(tokens, func(other cache.Token) bool { return other != t && belongs(other, t) })
+	})
+}
+
+// belongs reports whether t is other, or belongs to it.
+func belongs(t, other cache.Token) bool {
+	for ok := true; ok; t, ok = t.Parent() {
+		if t == other {
+			return true
+		}
+	}
+	return false
+}

@@ -2,7 +2,6 @@ package cachetest
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -46,7 +45,7 @@ func (m *Model) itemLocked(key string, e *modelEntry) cache.VersionedItem {
 		Value:   append(make([]byte, 0, len(e.bytes)), e.bytes...),
 		Version: e.version,
 		TTL:     cache.NoExpiry,
-		Tokens:  slices.Clone(e.tokens),
+		Tokens:  leastTokens(e.tokens),
 	}
 	end := e.deadline
 	if e.window > 0 {
