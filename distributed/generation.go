@@ -182,10 +182,15 @@ func tokenOf(stamp string) cache.Token {
 	return cache.RegionToken(region)
 }
 
-// tokens returns those that the entry was stored with.
+// tokens returns those that the entry was stored with, but for those that others
+// of them belong to.
 func (e entry) tokens() (tokens []cache.Token) {
-	for name := range e.stamps.Own() {
-		tokens = append(tokens, tokenOf(string(name)))
+	for name := range e.stamps.All() {
+		t := tokenOf(string(name))
+		if parent, ok := t.Parent(); ok {
+			tokens = slices.DeleteFunc(tokens, func(other cache.Token) bool { return other == parent })
+		}
+		tokens = append(tokens, t)
 	}
 	return tokens
 }
@@ -201,16 +206,6 @@ func stampNames(tokens []cache.Token) []string {
 		}
 	}
 	return names
-}
-
-// stampsOf returns the names, and which of them are of these very tokens.
-func stampsOf(tokens []cache.Token) (names []string, own []bool) {
-	names = stampNames(tokens)
-	own = make([]bool, len(names))
-	for _, t := range tokens {
-		own[slices.Index(names, stampName(t))] = true
-	}
-	return names, own
 }
 
 func appendNew(names []string, name string) []string {

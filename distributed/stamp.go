@@ -113,11 +113,11 @@ func (s *stamped) complete(p *prepared) error {
 		return s.epochErr
 	}
 	stamps := make([]envelope.Stamp, 0, len(p.names))
-	for i, name := range p.names {
+	for _, name := range p.names {
 		if err := s.errs[name]; err != nil {
 			return err
 		}
-		stamps = append(stamps, envelope.Stamp{Name: name, ID: s.of[name].id, Own: p.own[i]})
+		stamps = append(stamps, envelope.Stamp{Name: name, ID: s.of[name].id})
 	}
 	if !s.unexpired(p.names, p.since) {
 		return cache.ErrRegionExpired

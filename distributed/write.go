@@ -79,7 +79,6 @@ type prepared struct {
 
 	// Of a value with tokens, which stamp makes an entry.
 	names  []string // of its stamps
-	own    []bool   // which of them are of its own tokens
 	since  cache.Moment
 	header envelope.Header
 	value  []byte // the caller's
@@ -103,8 +102,7 @@ func (c *Cache) prepare(key string, value []byte, opts cache.EntryOptions) (prep
 	p := prepared{name: c.name(key), version: newVersion(), life: life, lease: opts.Lease}
 	h := envelope.Header{Kind: envelope.Value, ID: p.version, Window: life.Sliding}
 	if len(opts.Tokens) > 0 {
-		p.since, p.header, p.value = opts.Since, h, value
-		p.names, p.own = stampsOf(opts.Tokens)
+		p.names, p.since, p.header, p.value = stampNames(opts.Tokens), opts.Since, h, value
 		return p, nil
 	}
 	p.entry = make([]byte, 0, envelope.HeaderSize+len(value))

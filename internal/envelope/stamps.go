@@ -11,15 +11,13 @@ import (
 //
 //	0 4  length of all the stamps, these four bytes included
 //	4 1  how many there are
-//	5    of each: the length of its name in 2 bytes, whose highest bit says that it
-//	     is a stamp of the entry's own; the name; 16 bytes of id
+//	5    of each: the length of its name in 2 bytes, the name, 16 bytes of id
 type Stamps []byte
 
 // Stamp is one of them.
 type Stamp struct {
 	Name string // of what it is a stamp of
 	ID   ID     // of the generation that was the current one
-	Own  bool   // the entry was given it; otherwise one of its own belongs to it
 }
 
 const (
@@ -41,9 +39,6 @@ const (
 // length in the header then is that of both.
 const flagStamps = 1
 
-// ownStamp is the bit in the length of the name of an entry's own stamp.
-const ownStamp = 1 << 15
-
 var errStamps = errors.New("envelope: invalid stamps")
 
 // NewStamps returns the stamps as an entry holds them. There is at least one and
@@ -57,11 +52,7 @@ func NewStamps(stamps []Stamp) Stamps {
 	b = binary.BigEndian.AppendUint32(b, uint32(size))
 	b = append(b, byte(len(stamps)))
 	for _, s := range stamps {
-		head := uint16(len(s.Name))
-		if s.Own {
-			head |= ownStamp
-		}
-		b = binary.BigEndian.AppendUint16(b, head)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(s.Name)))
 		b = append(b, s.Name...)
 		b = append(b, s.ID[:]...)
 	}
@@ -81,7 +72,7 @@ func ParseStamps(raw []byte) (Stamps, error) {
 func (s Stamps) All() iter.Seq2[[]byte, ID] {
 	return func(yield func([]byte, ID) bool) {
 		for rest := s[min(len(s), stampsHead):]; len(rest) > 0; {
-			end := stampNameHead + nameLength(rest)
+			end := stampNameHead + int(binary.BigEndian.Uint16(rest))
 			if !yield(rest[stampNameHead:end], ID(rest[end:])) {
 				return
 			}
@@ -89,23 +80,6 @@ func (s Stamps) All() iter.Seq2[[]byte, ID] {
 		}
 	}
 }
-
-// Own returns the names of the entry's own stamps, as All does.
-func (s Stamps) Own() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		rest := s[min(len(s), stampsHead):]
-		for name := range s.All() {
-			own := binary.BigEndian.Uint16(rest)&ownStamp != 0
-			rest = rest[stampNameHead+len(name)+stampID:]
-			if own && !yield(name) {
-				return
-			}
-		}
-	}
-}
-
-// nameLength returns the length of the name of the stamp that b begins with.
-func nameLength(b []byte) int { return int(binary.BigEndian.Uint16(b) &^ ownStamp) }
 
 // stampsIn returns the length of the stamps that body begins with, or 0 if there
 // are none that are valid.
@@ -122,7 +96,7 @@ func stampsIn(body []byte) int {
 		if int(size)-at < stampNameHead {
 			return 0
 		}
-		name := nameLength(body[at:])
+		name := int(binary.BigEndian.Uint16(body[at:]))
 		at += stampNameHead + name + stampID
 		if name > MaxStampName || at > int(size) {
 			return 0
