@@ -87,9 +87,10 @@ func hitIfDone(reads bool, err error) string {
 }
 
 // item describes an item. Its TTL is left out: where windows move by reading
-// only now and then it is less than it could be.
+// only now and then it is less than it could be. So are its tokens, for which
+// there is a case.
 func (s *side) item(item cache.VersionedItem) string {
-	return fmt.Sprintf("%q, %s, locked %v, %s", item.Value, s.versionName(item.Version), item.Locked, tokenNames(item.Tokens))
+	return fmt.Sprintf("%q, %s, locked %v", item.Value, s.versionName(item.Version), item.Locked)
 }
 
 // stored describes what came of a call that makes a version.

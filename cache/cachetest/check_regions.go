@@ -53,13 +53,3 @@ func (s step) takeRegions(ctx context.Context, on *side, key string) string {
 		return found3(string(value), found, err)
 	}
 }
-
-// tokenNames describes tokens whatever their order.
-func tokenNames(tokens []cache.Token) string {
-	names := make([]string, len(tokens))
-	for i, t := range tokens {
-		names[i] = fmt.Sprint(slices.Index(stepTokens, t))
-	}
-	slices.Sort(names)
-	return fmt.Sprint("tokens ", names)
-}
