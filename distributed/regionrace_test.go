@@ -3,6 +3,7 @@ package distributed_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -145,11 +146,11 @@ func TestRegionRoundTrips(t *testing.T) {
 		{"ExpireTokens", func() error { return c.ExpireTokens(ctx, shoe, hats, shoes) }, 1},
 		{"ExpireTokens of all", func() error { return c.ExpireTokens(ctx, cache.GlobalToken(), hats) }, 1},
 	} {
-		var got int64
-		for range 3 { // the first may connect, or bring a script along
+		got := int64(math.MaxInt64)
+		for range 6 { // some may connect, or bring a script along
 			before := l.sends.Load()
 			must(t, tc.call())
-			got = l.sends.Load() - before
+			got = min(got, l.sends.Load()-before)
 		}
 		if got != tc.want {
 			t.Errorf("%s: got %d round trips, want %d", tc.name, got, tc.want)

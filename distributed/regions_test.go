@@ -262,6 +262,7 @@ func testRegionFills(t *testing.T, s server) {
 	wantErr(t, fill(m, shoe, hats), cache.ErrRegionExpired)
 	late := cache.KeyToken("hats", "late") // its region has
 	wantErr(t, fill(m, late), cache.ErrRegionExpired)
+	must(t, other.ExpireTokens(ctx, cache.KeyToken("yet", "another")))
 	late = cache.KeyToken("named", "late") // there is no generation, and it has not
 	must(t, fill(m, late))
 	must(t, fill(moment(t, s), hats))
