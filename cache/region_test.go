@@ -130,6 +130,76 @@ func TestLateCallerDoesNotGetALoadWhoseRegionExpired(t *testing.T) {
 	}
 }
 
+// A flight may find that somebody has stored a value meanwhile. What that depends
+// on nobody knows, so any expiration keeps later callers from sharing it.
+func TestLateCallerDoesNotGetAValueFoundBeforeItsRegionExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asking, found := cachetest.NewGate(), cachetest.NewGate()
+		memory := openMemory(t)
+		_, c := cachetest.NewFaults(memory, 1,
+			cachetest.Fault{Kind: cachetest.HoldBefore, Ops: []string{"lease"}, Nth: 1, Gate: asking},
+			cachetest.Fault{Kind: cachetest.HoldAfter, Ops: []string{"get_object"}, Nth: 2, Gate: found})
+		v := typed[string](t, c, nil)
+		early := start(t.Context(), v, load("unused"))
+		synctest.Wait()
+		if err := memory.SetObject(t.Context(), "k", "old", cache.EntryOptions{Tokens: []cache.Token{fruit}}); err != nil {
+			t.Error(err)
+		}
+		asking.Open()
+		synctest.Wait()
+		if found.Held() != 1 {
+			t.Fatal("the flight has not found the value")
+		}
+		expire(t, v, shop)
+		late := start(t.Context(), v, load("new"))
+		synctest.Wait()
+		found.Open()
+		late.want(t, "new", nil)
+		<-early.done
+	})
+}
+
+// Between the answer about a flight's regions and its end nobody may join it: the
+// region may expire in between.
+func TestNobodyJoinsALoadWhoseRegionsWereJudged(t *testing.T) {
+	twoProcesses(t, func(t *testing.T, here, there *cache.Typed[string]) {
+		track(t, here)
+		for _, how := range []string{"stored", "not stored", "locked"} {
+			if how == "locked" { // so that there is no lease which would be gone by then
+				if _, _, err := there.Cache().(cache.Locker).GetAndLock(t.Context(), "k", time.Hour, cache.LockOptions{Force: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			gate := cachetest.NewGate()
+			_, c := cachetest.NewFaults(here.Cache(), 1, cachetest.Fault{Kind: cachetest.HoldAfter, Ops: []string{"unexpired", "set"}, Gate: gate})
+			v := cache.NewTyped[string](c, nil)
+			release := make(chan struct{})
+			loader := slow(release, "old", nil, func(e *cache.Entry) { e.NoStore = how == "not stored"; e.AddToken(fruit) })
+			calls := []*call{start(t.Context(), v, loader)}
+			synctest.Wait()
+			calls = append(calls, start(t.Context(), v, loader)) // somebody to ask for
+			synctest.Wait()
+			close(release)
+			synctest.Wait()
+			if gate.Held() != 1 {
+				t.Fatal("the flight does not wait for its answer")
+			}
+			expire(t, there, shop)
+			after := start(t.Context(), v, func(_ context.Context, e *cache.Entry) (string, error) {
+				e.NoStore = true
+				return "new", nil
+			})
+			synctest.Wait()
+			after.want(t, "new", nil)
+			gate.Open()
+			for _, c := range calls {
+				c.want(t, "old", nil)
+			}
+			remove(t, there)
+		}
+	})
+}
+
 // Callers that came before the region expired may take what the load brings, and
 // are not made to load once more.
 func TestCallersFromBeforeKeepTheirLoad(t *testing.T) {
