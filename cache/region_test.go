@@ -140,7 +140,7 @@ func TestLateCallerDoesNotGetAValueFoundBeforeItsRegionExpired(t *testing.T) {
 			cachetest.Fault{Kind: cachetest.HoldBefore, Ops: []string{"lease"}, Nth: 1, Gate: asking},
 			cachetest.Fault{Kind: cachetest.HoldAfter, Ops: []string{"get_object"}, Nth: 2, Gate: found})
 		v := typed[string](t, c, nil)
-		early := start(t.Context(), v, load("unused"))
+		early := start(t.Context(), v, load("new")) // if it is sent back
 		synctest.Wait()
 		if err := memory.SetObject(t.Context(), "k", "old", cache.EntryOptions{Tokens: []cache.Token{fruit}}); err != nil {
 			t.Error(err)

@@ -25,13 +25,8 @@ func onRedis(client redis.UniversalClient) cachetest.Config {
 		RealTime:      &cachetest.RealTime{Unit: 100 * time.Millisecond, Parallel: true},
 		MaxValueBytes: distributed.DefaultMaxValueBytes,
 		CoarseSliding: true,
-		Skip:          notTold,
 	}
 }
-
-// notTold: an entry in Redis names what it depends on by stamps, which GetItem does
-// not turn back into tokens.
-var notTold = map[string]string{"Regions/ItemTellsItsTokens": "GetItem of package distributed leaves out the tokens"}
 
 func newDistributed(tb testing.TB, client redis.UniversalClient, prefix string) cache.Cache {
 	tb.Helper()
@@ -53,7 +48,6 @@ func onMiniredis() cachetest.Config {
 		},
 		MaxValueBytes: distributed.DefaultMaxValueBytes,
 		CoarseSliding: true,
-		Skip:          notTold,
 	}
 }
 
