@@ -72,6 +72,7 @@ type flight struct {
 	// Guarded by the shard's mu.
 	waiters int
 	claim   LeaseReply    // what the cache said when the load asked for a lease
+	depends dependence    // on regions
 	reading bool          // what it will bring may have been read already
 	counted bool          // among its load's wanted
 	void    bool          // abandoned, invalidated or over: nobody may join
@@ -81,6 +82,14 @@ type flight struct {
 	// Written before done is closed.
 	value any
 	err   error
+	redo  bool // who joined late starts over: see dependence
+}
+
+// joined is a caller's place in a flight.
+type joined struct {
+	*flight
+	led  bool // the caller began it, and must run it
+	late bool // it began to read before the caller came
 }
 
 // load is one run of a loader, for one flight or a batch of them.

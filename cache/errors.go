@@ -95,7 +95,7 @@ func (e *OpError) Error() string {
 func (e *OpError) Unwrap() error { return e.Err }
 
 // OptionError names the option that was refused, its value and why. It wraps
-// ErrInvalidTTL or ErrInvalidConfig.
+// ErrInvalidTTL, ErrInvalidToken or ErrInvalidConfig.
 type OptionError struct {
 	Option string // as in "EntryOptions.SlidingExpiration"
 	Value  any    // what was given: a time, duration or number, never a key

@@ -7,17 +7,6 @@ import (
 	"reflect"
 )
 
-// Entry is the loader's handle on the entry that its result becomes. It
-// belongs to the loader until the loader returns.
-type Entry struct {
-	// EntryOptions of the entry. Zero fields come from TypedOptions.Defaults,
-	// then from the backend. Lease and Mark are ignored.
-	EntryOptions
-
-	// NoStore gives the result to the callers and does not store it.
-	NoStore bool
-}
-
 // GetOrCreateExclusive returns the value under key, and on a miss the result of
 // create, which it stores. Callers that miss at the same time share one call of
 // create: its *Entry says how long the value lives.
@@ -25,10 +14,12 @@ type Entry struct {
 // A caller's context ends that caller's wait only. create runs in a goroutine
 // of its own under a context with the first caller's values, bounded by
 // TypedOptions.LoadTimeout (then callers get ErrLoadTimeout), which ends when
-// the last caller has left (cause ErrAbandoned), the key is written (cause
-// ErrInvalidated) or the cache is closed (cause ErrClosed).
+// the last caller has left (cause ErrAbandoned), the key is written or a region
+// that the entry is known to depend on expires (cause ErrInvalidated), or the
+// cache is closed (cause ErrClosed).
 //
-// A call that starts after Remove, Set or Clear returned, in whatever process,
+// A call that starts after Remove, Set, Clear or the expiration of a region that
+// the entry depends on returned, in whatever process,
 // never gets the result of a create that started before, as long as the cache
 // can be reached, and such a result is never stored. Callers that were waiting in the process of the write start over.
 // Who reads while a key is written is never served what is stale, but what it
@@ -43,7 +34,8 @@ type Entry struct {
 // its goroutine, every caller gets a *LoaderPanicError or ErrLoaderGoexit. A
 // create that asks for its own key gets ErrRecursiveLoad. A result that is too
 // large or cannot be encoded is returned all the same, and counted as
-// EventFillRefused; expiration that is refused is an error to the callers.
+// EventFillRefused; expiration and tokens that are refused are an error to the
+// callers.
 //
 // If the cache cannot be reached, create runs and its result is not stored;
 // callers of this process still share it.
@@ -107,6 +99,10 @@ func (t *Typed[V]) arrive(key string) uint64 {
 	if t.peeker == nil {
 		return 0
 	}
+	return t.begun(key)
+}
+
+func (t *Typed[V]) begun(key string) uint64 {
 	co, _ := t.names.Coordinate(key)
 	return co.begun.Load()
 }
@@ -120,6 +116,9 @@ func (t *Typed[V]) missed(ctx context.Context, key string, since uint64, at foun
 	if err != nil && final(ctx, err) {
 		return zero, err
 	}
+	if t.peeker == nil {
+		since = t.begun(key) // not when the caller came, to keep hits quick
+	}
 	bypass := t.bypassed(ctx)
 	a := arrival{shared: t.peeker != nil && !bypass, since: since, blind: err != nil}
 	for attempt := 0; ; attempt++ {
@@ -128,11 +127,11 @@ func (t *Typed[V]) missed(ctx context.Context, key string, since uint64, at foun
 			return b.value, b.err
 		}
 		if b.led {
-			r := &run[V]{typed: t, by: b.by, load: b.flight.load, flight: b.flight, key: key, create: create}
+			r := &run[V]{typed: t, by: b.by, load: b.load, flight: b.flight, key: key, create: create}
 			r.cached = !bypass && !b.blind
 			go r.do()
 		}
-		value, waitErr, again := b.by.wait(ctx, b.flight)
+		value, waitErr, again := b.by.wait(ctx, b.joined)
 		if again {
 			continue
 		}
@@ -146,12 +145,11 @@ func (t *Typed[V]) missed(ctx context.Context, key string, since uint64, at foun
 // boarding is what came of looking for a flight: one to wait for, or, if that
 // is nil, a value that was there by now, or an error.
 type boarding[V any] struct {
-	by     *Coordinator
-	flight *flight
-	led    bool
-	blind  bool // the cache cannot be asked
-	value  V
-	err    error
+	joined
+	by    *Coordinator
+	blind bool // the cache cannot be asked
+	value V
+	err   error
 }
 
 // board enters the caller into a flight of key. Where it is in doubt whether a
@@ -161,7 +159,7 @@ func (t *Typed[V]) board(ctx context.Context, key string, bypass bool, spec load
 	id := flightKey{name: name, bypass: bypass}
 	b.by, b.blind = by, a.blind
 	var doubt bool
-	b.flight, b.led, doubt, b.err = by.join(ctx, id, spec, l, a)
+	b.joined, doubt, b.err = by.join(ctx, id, spec, l, a)
 	if !doubt {
 		return b
 	}
@@ -184,7 +182,7 @@ func (t *Typed[V]) board(ctx context.Context, key string, bypass bool, spec load
 		}
 	}
 	a.seen = &reply
-	b.flight, b.led, _, b.err = by.join(ctx, id, spec, l, a)
+	b.joined, _, b.err = by.join(ctx, id, spec, l, a)
 	return b
 }
 
@@ -232,7 +230,8 @@ func (r *run[V]) do() {
 		err = ended // nobody wants it any more
 		return
 	}
-	r.by.setReading(r.flight, true)
+	r.typed.begin(r.by, r.flight)
+	r.entry.tell = func(tokens []Token) { r.typed.named(r.by, r.flight, tokens) }
 	hold := r.typed.hold(r.load, leased{r.by, r.flight, r.key, r.lease})
 	defer hold.end()
 	err = r.by.measured(r.load.ctx, func() (err error) {
@@ -265,17 +264,50 @@ func (r *run[V]) deliver(err error) {
 // is one for the callers, see stored.
 func (t *Typed[V]) keep(by *Coordinator, f *flight, key string, lease Lease, o *object[V], e *Entry, wanted bool) error {
 	ctx := context.WithoutCancel(f.load.ctx)
-	if !t.mayStore(ctx, by, f, key, lease, wanted && !e.NoStore) {
+	opts := t.entryOptions(o, e, lease)
+	depends := by.names(f, opts.Tokens, t.peeker != nil)
+	fill := t.mayStore(ctx, by, f, key, lease, wanted && !e.NoStore)
+	var err error
+	if fill {
+		err = t.fill(ctx, by, f, key, o, opts, depends.since)
+	}
+	t.resolve(ctx, by, f, depends, fill, err)
+	return t.stored(ctx, by, key, lease, err)
+}
+
+// fill stores o as the result of f.
+func (t *Typed[V]) fill(ctx context.Context, by *Coordinator, f *flight, key string, o *object[V], opts EntryOptions, since Moment) (err error) {
+	if err := t.fillable(&opts, since); err != nil {
+		return err
+	}
+	if t.leaser != nil {
+		return t.put(ctx, key, o, opts)
+	}
+	if !by.guardedFill(f, func() { err = t.put(ctx, key, o, opts) }) {
+		return ErrInvalidated
+	}
+	return err
+}
+
+// fillable prepares the options of a fill with tokens, which must not count from
+// now.
+func (t *Typed[V]) fillable(opts *EntryOptions, since Moment) error {
+	opts.Since = Moment{}
+	if len(opts.Tokens) == 0 {
 		return nil
 	}
-	opts := t.entryOptions(o, e, lease)
-	var err error
-	if t.leaser != nil {
-		err = t.put(ctx, key, o, opts)
-	} else if !by.guardedFill(f, func() { err = t.put(ctx, key, o, opts) }) {
-		err = ErrInvalidated
+	opts.Since = since
+	if err := t.checkTokens(opts.Tokens); err != nil {
+		return err
 	}
-	return t.stored(ctx, by, key, lease, err)
+	if since != (Moment{}) {
+		return nil
+	}
+	if err := opts.checkKeeping(); err != nil {
+		return err
+	}
+	t.regions.TrackRegions()
+	return ErrRegionExpired // for all that is known of what was before
 }
 
 // mayStore reports whether a load's result is to be stored. If not it gives the
@@ -305,8 +337,10 @@ func (t *Typed[V]) stored(ctx context.Context, by *Coordinator, key string, leas
 	} else {
 		t.release(ctx, key, lease)
 	}
-	if errors.Is(err, ErrInvalidTTL) || errors.Is(err, ErrInvalidConfig) {
-		return err
+	for _, theirs := range [...]error{ErrInvalidTTL, ErrInvalidConfig, ErrInvalidToken, errNoRegions} {
+		if errors.Is(err, theirs) {
+			return err
+		}
 	}
 	return nil
 }
@@ -321,7 +355,7 @@ func (t *Typed[V]) release(ctx context.Context, key string, lease Lease) {
 func (t *Typed[V]) entryOptions(o *object[V], e *Entry, lease Lease) EntryOptions {
 	opts := e.EntryOptions
 	if o.negative {
-		opts = EntryOptions{TTL: t.opts.NegativeTTL}
+		opts = EntryOptions{TTL: t.opts.NegativeTTL, Tokens: opts.Tokens}
 	}
 	opts = opts.Inherit(t.opts.Defaults)
 	opts.Lease, opts.Mark = lease, WriteMark{}

@@ -24,7 +24,7 @@ type arrival struct {
 	// shared: other processes write the cache, so a flight may be out of date
 	// although nobody here voided it.
 	shared bool
-	since  uint64 // how many flights had begun when the caller came
+	since  uint64 // how many flights had begun when the caller came, or a little later
 	// seen is what Peek said of the key after the caller came; nil: not asked.
 	seen *LeaseReply
 	// blind: the cache cannot be asked. Then loads are shared all the same, or
@@ -33,7 +33,7 @@ type arrival struct {
 }
 
 // join enters the caller as a waiter of key's flight. If there is none it
-// starts one, which the caller must then run (led is true) as l, or as a new
+// starts one, which the caller must then run (it is led) as l, or as a new
 // load if l is nil.
 //
 // The interleaving that doubt defends against: a load in this process reads the
@@ -44,9 +44,9 @@ type arrival struct {
 // flight's lease, or the epoch of the write mark that the flight began under;
 // else it puts a new flight in its place. Who joined the old one before may take
 // what it brings, and its fill is refused.
-func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l *load, a arrival) (f *flight, led, doubt bool, err error) {
+func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l *load, a arrival) (j joined, doubt bool, err error) {
 	if isHeld(ctx, c, key.name) {
-		return nil, false, false, ErrRecursiveLoad
+		return joined{}, false, ErrRecursiveLoad
 	}
 	var replaced bool
 	defer func() {
@@ -58,21 +58,23 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, false, false, ErrClosed
+		return joined{}, false, ErrClosed
 	}
-	if f = s.flights[key]; f != nil {
+	if f := s.flights[key]; f != nil {
 		switch {
 		case f.typ != spec.typ:
-			return nil, false, false, ErrTypeMismatch
+			return joined{}, false, ErrTypeMismatch
 		case f.joinableLocked(a):
+			late := f.reading && f.begun <= a.since
+			f.depends.late = f.depends.late || late
 			f.waiters++
 			if spec.patient {
 				f.load.patient.Store(true)
 			}
 			c.loadsShared.Add(1)
-			return f, false, false, nil
+			return joined{f, false, late}, false, nil
 		case a.seen == nil:
-			return nil, false, true, nil
+			return joined{}, true, nil
 		}
 		s.dropLocked(f)
 		c.joinsRefused.Add(1)
@@ -86,10 +88,10 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 		c.started()
 	}
 	l.wanted.Add(1)
-	f = &flight{key: key, load: l, typ: spec.typ, begun: c.begun.Add(1), done: make(chan struct{}), waiters: 1, counted: true, claim: unclaimed}
+	f := &flight{key: key, load: l, typ: spec.typ, begun: c.begun.Add(1), done: make(chan struct{}), waiters: 1, counted: true, claim: unclaimed}
 	s.flights[key] = f
 	s.busy.Add(1)
-	return f, true, false, nil
+	return joined{f, true, false}, false, nil
 }
 
 // unclaimed is the claim of a load that did not ask for a lease, or got no
@@ -132,8 +134,10 @@ func (c *Coordinator) newLoad(ctx context.Context, spec loadSpec, names ...strin
 }
 
 // wait returns what the flight brings. If again is true it brought nothing
-// that this caller may use, because its key was written: the caller looks anew.
-func (c *Coordinator) wait(ctx context.Context, f *flight) (value any, err error, again bool) {
+// that this caller may use, because its key was written or a region of it
+// expired: the caller looks anew.
+func (c *Coordinator) wait(ctx context.Context, j joined) (value any, err error, again bool) {
+	f := j.flight
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -148,7 +152,7 @@ func (c *Coordinator) wait(ctx context.Context, f *flight) (value any, err error
 			return nil, cause, sentBack(cause)
 		}
 	}
-	return f.value, f.err, sentBack(f.err)
+	return f.value, f.err, sentBack(f.err) || j.late && f.redo
 }
 
 func sentBack(err error) bool {
@@ -238,7 +242,7 @@ func (c *Coordinator) finish(f *flight, value any, err error) {
 	if f.stale && !f.load.patient.Load() {
 		value, err = nil, ErrInvalidated // its callers were told to start over
 	}
-	f.value, f.err = value, err
+	f.value, f.err, f.redo = value, err, f.depends.expired
 	s.mu.Unlock()
 	close(f.done)
 }

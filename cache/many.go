@@ -8,7 +8,7 @@ import (
 // GetOrCreateMany returns the values of ids, each cached under key(id). It
 // calls load once with the ids that are neither cached nor being loaded by
 // somebody else, waits for the latter, and stores what load returned, with the
-// options that load leaves in its *Entry. An id that the source does not have
+// options that load leaves in its *Entry, and in Entry.At(i) for the i-th id. An id that the source does not have
 // is absent from the result, and becomes a negative entry if
 // TypedOptions.NegativeTTL allows.
 //
@@ -59,7 +59,7 @@ func (m *many[K, V]) distinct(ids []K, key func(K) string) []named[K] {
 		if _, again := seen[id]; !again {
 			seen[id] = struct{}{}
 			k := key(id)
-			list = append(list, named[K]{id, k, m.typed.arrive(k)})
+			list = append(list, named[K]{id, k, m.typed.begun(k)})
 		}
 	}
 	return list
@@ -84,8 +84,8 @@ func (m *many[K, V]) lookup(ctx context.Context, list []named[K]) (missing []nam
 // aboard is an id that waits for a flight.
 type aboard[K comparable] struct {
 	named[K]
-	by     *Coordinator
-	flight *flight
+	joined
+	by *Coordinator
 }
 
 // round joins or starts a flight for each of list and waits for all. It
@@ -97,7 +97,7 @@ func (m *many[K, V]) round(ctx context.Context, list []named[K], attempt int) (a
 			w.by.leave(w.flight)
 			continue
 		}
-		value, waitErr, sent := w.by.wait(ctx, w.flight)
+		value, waitErr, sent := w.by.wait(ctx, w.joined)
 		switch {
 		case sent:
 			again = append(again, w.named)
@@ -124,7 +124,7 @@ func (m *many[K, V]) board(ctx context.Context, list []named[K], attempt int) (w
 		b := t.board(ctx, n.key, bypass, spec, batch.shared, a)
 		switch {
 		case b.flight != nil:
-			waiting = append(waiting, aboard[K]{n, b.by, b.flight})
+			waiting = append(waiting, aboard[K]{n, b.joined, b.by})
 			if b.led {
 				batch.legs = append(batch.legs, leg[K, V]{named: n, by: b.by, flight: b.flight})
 			}

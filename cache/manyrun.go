@@ -15,6 +15,7 @@ type batchRun[K comparable, V any] struct {
 	legs   []leg[K, V]
 
 	entry  Entry
+	legOf  []*leg[K, V] // of the i-th id that is being loaded
 	result map[K]V
 }
 
@@ -30,6 +31,8 @@ type leg[K comparable, V any] struct {
 	decided    bool  // value and err are known without the loader
 	value      V
 	err        error
+
+	entry Entry // what the loader said of this id
 }
 
 func (b *batchRun[K, V]) do() {
@@ -43,21 +46,14 @@ func (b *batchRun[K, V]) do() {
 	if b.cached {
 		b.claim()
 	}
-	ids := make([]K, 0, len(b.legs))
-	for i := range b.legs {
-		if !b.legs[i].decided {
-			ids = append(ids, b.legs[i].id)
-		}
-	}
+	ids := b.begin()
 	if len(ids) == 0 {
 		err = nil
 		return
 	}
-	leases := make([]leased, len(b.legs))
-	for i := range b.legs {
-		l := &b.legs[i]
+	leases := make([]leased, len(b.legOf))
+	for i, l := range b.legOf {
 		leases[i] = leased{l.by, l.flight, l.key, l.lease}
-		l.by.setReading(l.flight, true)
 	}
 	hold := b.many.typed.hold(b.shared, leases...)
 	defer hold.end()
@@ -65,6 +61,37 @@ func (b *batchRun[K, V]) do() {
 		b.result, err = b.many.load(b.shared.ctx, ids, &b.entry)
 		return err
 	})
+}
+
+// begin notes that the legs that are not decided begin to read, and returns their
+// ids.
+func (b *batchRun[K, V]) begin() (ids []K) {
+	t := b.many.typed
+	for i := range b.legs {
+		if l := &b.legs[i]; !l.decided {
+			ids, b.legOf = append(ids, l.id), append(b.legOf, l)
+			t.begin(l.by, l.flight)
+		}
+	}
+	b.entry.tell = func(tokens []Token) {
+		for _, l := range b.legOf {
+			t.named(l.by, l.flight, tokens)
+		}
+	}
+	b.entry.at = func(i int) *Entry {
+		l := b.legOf[i]
+		l.entry.tell = func(tokens []Token) { t.named(l.by, l.flight, tokens) }
+		return &l.entry
+	}
+	return ids
+}
+
+// entryOf returns what the loader said of the leg's entry and of all.
+func (b *batchRun[K, V]) entryOf(l *leg[K, V]) *Entry {
+	e := l.entry
+	e.EntryOptions = e.Inherit(b.entry.EntryOptions)
+	e.NoStore = e.NoStore || b.entry.NoStore
+	return &e
 }
 
 // claim asks for the right to fill each key, and looks again at those that have
@@ -169,41 +196,63 @@ func (b *batchRun[K, V]) store(objects []*object[V]) (err error) {
 	t := b.many.typed
 	ctx := context.WithoutCancel(b.shared.ctx)
 	var items []Item
-	var legs []*leg[K, V]
+	var fills []legFill[K, V]
 	for i := range b.legs {
-		l, o := &b.legs[i], objects[i]
+		l, o, e := &b.legs[i], objects[i], b.entryOf(&b.legs[i])
 		o.negative = t.opts.NegativeTTL > 0 && errors.Is(l.err, ErrNotFound)
 		if l.unfillable != nil && l.err == nil && !b.entry.NoStore {
 			l.by.fillRefused(ctx, l.unfillable)
 		}
 		wanted := l.cached && !l.decided && (l.err == nil || o.negative)
 		if t.objects != nil || t.batcher == nil || t.leaser == nil {
-			err = errors.Join(err, t.keep(l.by, l.flight, l.key, l.lease, o, &b.entry, wanted))
+			err = errors.Join(err, t.keep(l.by, l.flight, l.key, l.lease, o, e, wanted))
 			continue
 		}
-		if !t.mayStore(ctx, l.by, l.flight, l.key, l.lease, wanted && !b.entry.NoStore) {
+		opts := t.entryOptions(o, e, l.lease)
+		f := legFill[K, V]{l, l.by.names(l.flight, opts.Tokens, t.peeker != nil)}
+		if !t.mayStore(ctx, l.by, l.flight, l.key, l.lease, wanted && !e.NoStore) {
+			t.resolve(ctx, l.by, l.flight, f.depends, false, nil)
 			continue
 		}
-		data, encodeErr := t.encode(o)
-		if encodeErr != nil {
-			err = errors.Join(err, t.stored(ctx, l.by, l.key, l.lease, encodeErr))
+		data, fillErr := t.encode(o)
+		if fillErr == nil {
+			fillErr = t.fillable(&opts, f.depends.since)
+		}
+		if fillErr != nil {
+			err = errors.Join(err, b.filled(ctx, f, fillErr))
 			continue
 		}
-		items = append(items, Item{Key: l.key, Value: data, Options: t.entryOptions(o, &b.entry, l.lease)})
-		legs = append(legs, l)
+		items, fills = append(items, Item{Key: l.key, Value: data, Options: opts}), append(fills, f)
 	}
+	return errors.Join(err, b.storeMany(ctx, items, fills))
+}
+
+// legFill is the fill of one leg of a batch.
+type legFill[K comparable, V any] struct {
+	*leg[K, V]
+	depends dependence
+}
+
+func (b *batchRun[K, V]) storeMany(ctx context.Context, items []Item, fills []legFill[K, V]) (err error) {
 	if len(items) == 0 {
-		return err
+		return nil
 	}
-	setErr := t.batcher.SetMany(ctx, items)
+	setErr := b.many.typed.batcher.SetMany(ctx, items)
 	var each *BatchError
 	perItem := errors.As(setErr, &each)
-	for i, l := range legs {
+	for i, f := range fills {
 		itemErr := setErr
 		if perItem {
 			itemErr = each.Errs[i]
 		}
-		err = errors.Join(err, t.stored(ctx, l.by, l.key, l.lease, itemErr))
+		err = errors.Join(err, b.filled(ctx, f, itemErr))
 	}
 	return err
+}
+
+// filled settles the fill of one leg.
+func (b *batchRun[K, V]) filled(ctx context.Context, f legFill[K, V], err error) error {
+	t := b.many.typed
+	t.resolve(ctx, f.by, f.flight, f.depends, true, err)
+	return t.stored(ctx, f.by, f.key, f.lease, err)
 }

@@ -56,7 +56,8 @@ type EntryOptions struct {
 	Mark WriteMark
 
 	// Tokens are the regions that the entry depends on: see Regions. The slice
-	// is not kept. At most MaxTokens; counters have none.
+	// is not kept. At most MaxTokens with those inherited; a counter with tokens
+	// is refused with ErrInvalidConfig.
 	Tokens []Token
 
 	// Since, if not zero, makes a Set store only if none of Tokens expired after
@@ -110,7 +111,7 @@ func (o EntryOptions) Resolve(defaults EntryOptions, now time.Time) (EntryOption
 }
 
 // Inherit returns o with its zero fields taken from defaults; the expiration
-// fields as a whole.
+// fields as a whole, and the tokens of both.
 func (o EntryOptions) Inherit(defaults EntryOptions) EntryOptions {
 	if o.expirationUnset() {
 		o.AbsoluteExpiration = defaults.AbsoluteExpiration
@@ -123,6 +124,7 @@ func (o EntryOptions) Inherit(defaults EntryOptions) EntryOptions {
 	if o.Size == 0 {
 		o.Size = defaults.Size
 	}
+	o.Tokens = joinTokens(o.Tokens, defaults.Tokens)
 	return o
 }
 
@@ -171,7 +173,10 @@ func (o EntryOptions) checkKeeping() error {
 	if o.Priority > PriorityPinned {
 		return &OptionError{Option: "EntryOptions.Priority", Value: uint8(o.Priority), Reason: "is unknown", Err: ErrInvalidConfig}
 	}
-	return nil
+	if len(o.Tokens) > MaxTokens {
+		return &OptionError{Option: "EntryOptions.Tokens", Value: len(o.Tokens), Reason: "are too many", Err: ErrInvalidToken}
+	}
+	return CheckTokens(o.Tokens)
 }
 
 var errMarkAndLease = &OptionError{Option: "EntryOptions.Mark", Value: "a mark", Reason: "does not go with Lease", Err: ErrInvalidConfig}

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // Token names a group of entries that are invalidated together, in one step,
@@ -43,6 +44,28 @@ func (t Token) Region() (name string, ok bool) { return t.region, t.level != lev
 // region or global.
 func (t Token) Key() (key string, ok bool) { return t.key, t.level == levelKey }
 
+// Parent returns the token that t belongs to: a region's for that of a key, and
+// the global one for that of a region; ok is false for the global token.
+func (t Token) Parent() (parent Token, ok bool) {
+	if t.level == levelKey {
+		return RegionToken(t.region), true
+	}
+	return Token{}, t.level == levelRegion
+}
+
+// expiresWith reports whether t expires when other does: other is t, or t
+// belongs to it.
+func (t Token) expiresWith(other Token) bool {
+	switch other.level {
+	case levelGlobal:
+		return true
+	case levelRegion:
+		return t.level != levelGlobal && t.region == other.region
+	default:
+		return t == other
+	}
+}
+
 // Check returns ErrInvalidToken if the token's region or key is empty or longer
 // than MaxTokenLength.
 func (t Token) Check() error {
@@ -55,12 +78,41 @@ func (t Token) Check() error {
 	return nil
 }
 
+// CheckTokens returns ErrInvalidToken if one of tokens is invalid.
+func CheckTokens(tokens []Token) error {
+	for _, t := range tokens {
+		if err := t.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// joinTokens returns the tokens of a and b, each once. It changes neither slice,
+// and may return one of them.
+func joinTokens(a, b []Token) []Token {
+	switch {
+	case len(b) == 0:
+		return a
+	case len(a) == 0:
+		return b
+	}
+	joined := slices.Clip(a)
+	for _, t := range b {
+		if !slices.Contains(joined, t) {
+			joined = append(joined, t)
+		}
+	}
+	return joined
+}
+
 const (
 	// MaxTokenLength is the longest name of a region, and the longest key in
 	// one, in bytes.
 	MaxTokenLength = 512
 
-	// MaxTokens is how many tokens an entry may carry.
+	// MaxTokens is how many tokens an entry may carry. One that is given twice
+	// counts twice.
 	MaxTokens = 16
 )
 
@@ -77,7 +129,8 @@ type Moment [16]byte
 // The interleaving it defends against: a load reads the source; the source is
 // written and the region expired; the load stores what it read under the new
 // generation. So a fill names the Moment before its load began, and is refused if
-// one of its tokens expired since, whenever the loader named them.
+// one of its tokens expired since, whenever the loader named them, or if that is
+// not known.
 type Regions interface {
 	// TrackRegions says that tokens will be used: from now on the cache's
 	// LeaseReplies have a Moment. It sends nothing.
@@ -91,12 +144,16 @@ type Regions interface {
 	// that starts after it returned misses, in every process, and so does a load
 	// that began before it store nothing under them. Loads in flight in this
 	// process that have named one of them are voided, with cause ErrInvalidated.
-	// No tokens: nothing happens. Time and round trips do not depend on how many
+	// A lock on such an entry goes with it, as by Remove. There may be more than
+	// MaxTokens of them. No tokens: nothing happens. Time and round trips do not depend on how many
 	// entries there are.
 	ExpireTokens(ctx context.Context, tokens ...Token) error
 
 	// Unexpired reports whether none of tokens expired after since. A zero or
-	// forgotten since is false. At most one round trip.
+	// forgotten since is false, and so may be the answer if there is a token that
+	// was never used before, or is forgotten: nobody knows when it expired. No
+	// tokens: true, unless since is zero. At most one
+	// round trip.
 	Unexpired(ctx context.Context, since Moment, tokens []Token) (bool, error)
 
 	// GetUnder is Get for an entry that is known to carry tokens: a remote cache

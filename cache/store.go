@@ -77,11 +77,20 @@ func (t *Typed[V]) lookupBytes(ctx context.Context, key string) (V, found, error
 	if ctx != nil && t.bypassed(ctx) {
 		return zero, atNothing, CheckKey(key)
 	}
-	data, ok, err := t.cache.Get(ctx, key)
+	data, ok, err := t.get(ctx, key)
 	if !ok || err != nil {
 		return zero, atNothing, err
 	}
 	return t.decode(ctx, data)
+}
+
+// get reads the bytes under key, and with them the regions that they are known to
+// depend on.
+func (t *Typed[V]) get(ctx context.Context, key string) ([]byte, bool, error) {
+	if tokens := t.opts.Defaults.Tokens; len(tokens) > 0 {
+		return t.regions.GetUnder(ctx, key, tokens)
+	}
+	return t.cache.Get(ctx, key)
 }
 
 func (t *Typed[V]) decode(ctx context.Context, data []byte) (V, found, error) {

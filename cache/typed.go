@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/internal/schema"
@@ -24,7 +25,8 @@ type TypedOptions[V any] struct {
 	Schema string
 
 	// Defaults apply where Set's options, or a loader's Entry, leave a field
-	// zero. What is zero here too comes from the backend's defaults.
+	// zero. What is zero here too comes from the backend's defaults. Its Tokens
+	// are those of every entry, negative ones included.
 	Defaults EntryOptions
 
 	// NegativeTTL, if positive, makes ErrNotFound of a loader a negative entry
@@ -57,6 +59,7 @@ type Typed[V any] struct {
 	waker     Waker       // nil if nobody hints that another process's load has ended
 	batcher   Batcher     // nil if the cache moves one entry at a time
 	marker    WriteMarker // nil if the cache has no write marks
+	regions   Regions     // nil if entries have no tokens
 	names     Coordinated
 	shared    *Coordinator // for the switch and the counters
 	own       *Coordinator // not nil if the cache brought none
@@ -84,6 +87,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if t.opts.LoadTimeout == 0 {
 		t.opts.LoadTimeout = DefaultLoadTimeout
 	}
+	t.opts.Defaults.Tokens = slices.Clone(t.opts.Defaults.Tokens)
 	t.configErr = t.check()
 	if t.configErr != nil {
 		return t
@@ -99,9 +103,16 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 		t.leaser = leaser
 		t.peeker, _ = As[Peeker](c)
 		t.waker, _ = As[Waker](c)
+		t.regions, _ = As[Regions](c)
 	} else {
 		t.own = NewCoordinator(nil)
 		names = alone{t.own}
+	}
+	if t.checkTokens(t.opts.Defaults.Tokens) != nil {
+		t.configErr = &OptionError{Option: "TypedOptions.Defaults.Tokens", Value: len(t.opts.Defaults.Tokens), Reason: "need a cache with regions", Err: ErrInvalidConfig}
+	}
+	if t.configErr == nil && len(t.opts.Defaults.Tokens) > 0 {
+		t.regions.TrackRegions()
 	}
 	t.names = names
 	t.shared, _ = names.Coordinate("")
@@ -144,7 +155,8 @@ func (t *Typed[V]) Get(ctx context.Context, key string) (value V, found bool, er
 // TypedOptions.Defaults. Any V is a value, nil included. It ends a load in
 // flight for key, whose result is then not stored. A value that the codec
 // refuses is ErrUnencodable, and the entry stays as it was. With opts.Mark it
-// ends a write: see EntryOptions.Mark.
+// ends a write: see EntryOptions.Mark. Tokens on a cache without Regions are
+// errors.ErrUnsupported.
 func (t *Typed[V]) Set(ctx context.Context, key string, value V, opts EntryOptions) error {
 	if err := t.ready(ctx); err != nil {
 		return err
@@ -152,9 +164,11 @@ func (t *Typed[V]) Set(ctx context.Context, key string, value V, opts EntryOptio
 	if t.bypassed(ctx) {
 		return t.forget(ctx, key, opts.Mark)
 	}
-	return t.write(key, func() error {
-		return t.put(ctx, key, &object[V]{value: value}, opts.Inherit(t.opts.Defaults))
-	})
+	opts = opts.Inherit(t.opts.Defaults)
+	if err := t.checkTokens(opts.Tokens); err != nil {
+		return &OpError{Op: "set", Key: key, Err: err}
+	}
+	return t.write(key, func() error { return t.put(ctx, key, &object[V]{value: value}, opts) })
 }
 
 // Refresh restarts the entry's sliding window, if it has one, and moves no

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -37,7 +38,7 @@ func TestTypedVersions(t *testing.T) {
 	onVersioned(t, func(t *testing.T, c cache.Cache) {
 		ctx := t.Context()
 		v := typed[stock](t, c, nil)
-		if item, found, err := v.GetItem(ctx, "k"); found || err != nil || item != (cache.Versioned[stock]{}) {
+		if item, found, err := v.GetItem(ctx, "k"); found || err != nil || !reflect.DeepEqual(item, cache.Versioned[stock]{}) {
 			t.Errorf("of nothing: got %+v, %v, %v", item, found, err)
 		}
 		first, err := v.Add(ctx, "k", stock{"radio", 100}, cache.EntryOptions{TTL: time.Hour})

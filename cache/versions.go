@@ -20,6 +20,7 @@ type Versioned[V any] struct {
 	Locked  bool          // whether a lock stands on it
 	Order   uint64        // the place in its source's order that SetIfNewer gave it; 0: none
 	Fence   uint64        // the fencing token of a lock just taken, see Locker; 0 from any other call
+	Tokens  []Token       // the regions that it depends on, but for those they belong to; belongs to the caller
 }
 
 // VersionedItem is an entry with what is known about it. The value belongs to

@@ -21,10 +21,32 @@ type answer struct {
 
 var errBadAnswer = errors.New("larder: a script's answer cannot be read")
 
-// runScript runs a script that begins with entry.lua. Whatever it refuses is an error.
+// runScript runs a script that begins with entry.lua. Whatever it refuses is an
+// error. Where what is there depends on regions it takes a round trip more for
+// their generations, and one for the verdict on it.
 func (c *Cache) runScript(ctx context.Context, op, key string, s *transport.Script, kind transport.Kind, args ...any) (answer, error) {
+	a, err := c.runWith(ctx, op, key, nil, s, kind, args...)
+	for n := 0; err == nil && a.word == "stamped"; n++ {
+		if n == maxVerdicts {
+			return answer{}, failed(op, key, errContended)
+		}
+		verdict, judgeErr := c.verdict(ctx, a)
+		if judgeErr != nil {
+			return answer{}, failed(op, key, judgeErr)
+		}
+		a, err = c.runWith(ctx, op, key, verdict, s, kind, args...)
+	}
+	return a, err
+}
+
+// runWith runs a script with a verdict, or none.
+func (c *Cache) runWith(ctx context.Context, op, key string, verdict []byte, s *transport.Script, kind transport.Kind, args ...any) (answer, error) {
 	name := c.name(key)
-	cmd, err := c.transport.Eval(ctx, s, name, kind, entryArgs(name, args...)...)
+	all := entryArgs(name, args...)
+	if verdict != nil {
+		all[0] = append(all[0].([]byte), verdict...)
+	}
+	cmd, err := c.transport.Eval(ctx, s, name, kind, all...)
 	if err != nil {
 		return answer{}, failed(op, key, serverError(err))
 	}
@@ -79,7 +101,7 @@ func (a answer) fence(i int) uint64 {
 // refusal returns the error that a means, or nil. Foreign data is no entry.
 func (a answer) refusal() error {
 	switch a.word {
-	case "ok", "same", "gone", "hold", "over":
+	case "ok", "same", "gone", "hold", "over", "stamped":
 		return nil
 	case "none":
 		return cache.ErrNoEntry

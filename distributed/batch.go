@@ -21,6 +21,7 @@ func (c *Cache) SetMany(ctx context.Context, items []cache.Item) error {
 	for i, item := range items {
 		ready[i], errs[i] = c.prepare(item.Key, item.Value, item.Options)
 	}
+	c.stampMany(ctx, ready, errs)
 	var written []string
 	for i := range items {
 		if errs[i] == nil && ready[i].lease == (cache.Lease{}) {

@@ -22,6 +22,7 @@ type Cache struct {
 	opts        Options
 	transport   *transport.Transport
 	coordinator *cache.Coordinator
+	generations generationNames
 
 	waker *waker
 
@@ -30,6 +31,7 @@ type Cache struct {
 	// noLeaseCommand is set once the server turned out to be older than 7.0,
 	// which has no SET NX GET.
 	noLeaseCommand atomic.Bool
+	tracking       atomic.Bool // whether leases come with a moment
 
 	hits, misses, sets, removes, undecodable atomic.Uint64
 }
@@ -48,6 +50,7 @@ var (
 	_ cache.WriteMarker   = (*Cache)(nil)
 	_ cache.Ordered       = (*Cache)(nil)
 	_ cache.Coordinated   = (*Cache)(nil)
+	_ cache.Regions       = (*Cache)(nil)
 	_ cache.StatsReporter = (*Cache)(nil)
 )
 
@@ -63,6 +66,7 @@ func New(client redis.UniversalClient, opts *Options) (*Cache, error) {
 	}
 	c := &Cache{opts: opts.withDefaults(), coordinator: cache.NewCoordinator(opts.Observer)}
 	c.touches.epoch = time.Now()
+	c.generations = namesOfGenerations(c.opts.Prefix)
 	t, err := transport.New(client, c.transportOptions())
 	if err != nil {
 		return nil, err
@@ -123,6 +127,8 @@ type entry struct {
 	payload []byte // of a value; a part of the bytes that were read
 	counter int64
 	err     error // why it is undecodable
+
+	stamps envelope.Stamps // of a value that depends on regions
 }
 
 type state uint8
@@ -135,6 +141,7 @@ const (
 	isHold // a lock without a value
 	isMark
 	isCounter
+	isExpired // a value one of whose regions has expired
 )
 
 // decode tells what raw is, as found under the full key name.
@@ -148,7 +155,7 @@ func decode(name string, raw []byte) entry {
 	case err == nil && h.Kind == envelope.Hold:
 		return entry{state: isHold, header: h}
 	case err == nil:
-		return entry{state: isValue, header: h, payload: payload}
+		return entry{state: isValue, header: h, payload: payload, stamps: envelope.StampsOf(raw, h)}
 	}
 	if n, ok := parseCounter(raw); ok {
 		return entry{state: isCounter, counter: n}

@@ -59,6 +59,35 @@
 // same: it was done if GetItem then says so. Of a lock that may have been taken
 // so nobody knows the handle; it is taken back in the background.
 //
+// # Regions
+//
+// Each token has a generation, an id that is never used twice, under a key of its
+// own; an entry carries the ids of what it depends on, and is a miss if one of
+// them is not the current one. Under Options.Prefix:
+//
+//	__larder__:global              of everything
+//	__larder__:region:NAME         of a region; ':' in its name is %3A, '%' is %25
+//	__larder__:region:NAME:KEY     of a key in one
+//	__larder__:epoch               the Moment, and which 128 tokens expired last
+//
+// ExpireTokens advances the epoch and replaces the generations: one script on one
+// server, whatever depends on them; on several the epoch first, then the others
+// at once. A hit on an entry with tokens reads its generations after it, or with
+// GetUnder together with it; none is remembered between calls. To store such an
+// entry takes one round trip more before the store, on several servers two for a
+// fill. Entries without tokens cost what they always cost, and so do leases until
+// TrackRegions.
+//
+// What Redis loses of this costs misses: a generation those of the entries under
+// it, the epoch the loads in flight. A generation lives a day longer than the
+// longest-lived entry it was stored with, for ever if that has no end. Only an
+// entry whose life ResetTTL or Unlock prolongs beyond that may become a miss
+// before its time. A load during which more than 128 tokens expire may be refused
+// for a token that is used for the first time.
+//
+// A value whose region has expired stays in Redis until something takes its place
+// or its time is over. To every call it is as if absent, a lock on it included.
+//
 // # Time
 //
 // The server's clock alone decides: an entry is gone when its Redis TTL is
@@ -81,9 +110,11 @@
 // # Not promised
 //
 // Redis replicates asynchronously: a failover can lose writes, removals,
-// leases and locks that were acknowledged. Entries may be evicted at any time if
-// the server's maxmemory-policy says so, locked ones too; a lost lease costs one
-// more load, never a stale value. A write that ended with cache.ErrOutcomeUnknown may happen later
-// still, even after a later removal that succeeded, if the network or the
-// server held it up; a load's fill cannot, because its lease is gone by then.
+// expirations of tokens, leases and locks that were acknowledged. Entries may be
+// evicted at any time if the server's maxmemory-policy says so, locked ones too; a
+// lost lease costs one more load, never a stale value. A write that ended with
+// cache.ErrOutcomeUnknown may happen later still, even after a later removal that
+// succeeded, if the network or the server held it up; a load's fill cannot, because
+// its lease is gone by then. Regions do not work through a proxy that spreads the
+// keys of one server address over several servers.
 package distributed

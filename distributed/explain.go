@@ -16,7 +16,8 @@ import (
 
 // Explain says why key is or is not served: GET, PTTL and TIME in one round
 // trip. If the breaker refuses it, or the server does not answer within the
-// budget, the explanation says that. See cache.Explainer.
+// budget, the explanation says that. An entry that depends on regions takes a
+// second round trip, for their generations. See cache.Explainer.
 func (c *Cache) Explain(ctx context.Context, key string) (cache.Explanation, error) {
 	return c.ExplainAs(ctx, key, func(as cache.State, _ any) (cache.State, error) { return as, nil })
 }
@@ -36,6 +37,11 @@ func (c *Cache) ExplainAs(ctx context.Context, key string, judge func(as cache.S
 			return cache.Explanation{}, failed(op, key, err)
 		}
 		return c.coordinator.Explain(key, cache.Lease{}, c.unreachable(name, err)), nil
+	}
+	if e.stamps != nil {
+		if err := c.judge(ctx, &e); err != nil {
+			return c.coordinator.Explain(key, cache.Lease{}, c.unreachable(name, err)), nil
+		}
 	}
 	left := pttl.Val()
 	if left == pttlAbsent && e.err == nil {
@@ -83,6 +89,8 @@ func (e entry) explain(now time.Time, judge func(as cache.State, held any) (cach
 		r.State = cache.StateHold
 	case isMark:
 		r.State = cache.StateWriteMark
+	case isExpired:
+		r.State = cache.StateRegionExpired
 	case isCounter:
 		r.State = cache.StateCounter
 	default:

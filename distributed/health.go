@@ -187,7 +187,7 @@ func (c *Cache) needed() [][]any {
 	return [][]any{
 		{"get", key}, {"set", key, "v"}, {"unlink", key}, {"del", key}, {"getrange", key, 0, 1},
 		{"exists", key}, {"incrby", key, 1}, {"pexpire", key, 1}, {"pttl", key}, {"strlen", key},
-		{"setrange", key, 0, "v"}, {"time"},
+		{"setrange", key, 0, "v"}, {"persist", key}, {"time"},
 		{"eval", "return 1", 1, key}, {"evalsha", touchScript.Cmd(context.Background(), key).Args()[1], 1, key},
 	}
 }

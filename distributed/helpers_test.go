@@ -115,6 +115,18 @@ func TestOnEveryServer(t *testing.T) {
 		{"Ordered", testOrdered},
 		{"OrderedReplaces", testOrderedReplaces},
 		{"Fences", testFences},
+		{"RegionsExpire", testRegionsExpire},
+		{"RegionsByEveryRead", testRegionsByEveryRead},
+		{"RegionsOnLockedEntries", testRegionsOnLockedEntries},
+		{"RegionFills", testRegionFills},
+		{"RegionBatches", testRegionBatches},
+		{"ItemTokens", testItemTokens},
+		{"RegionMoments", testRegionMoments},
+		{"LostGenerations", testLostGenerations},
+		{"ForeignGenerations", testForeignGenerations},
+		{"GenerationsOutlastEntries", testGenerationsOutlastEntries},
+		{"LeaseOfExpiredRegion", testLeaseOfExpiredRegion},
+		{"NoStaleRegion", testNoStaleRegion},
 	}
 	on := func(name string, start func(t *testing.T) redis.UniversalClient) {
 		t.Run(name, func(t *testing.T) {

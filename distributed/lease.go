@@ -24,12 +24,21 @@ func (c *Cache) Lease(ctx context.Context, key string, ttl time.Duration) (cache
 		return cache.LeaseReply{}, failed(op, key, err)
 	}
 	a := c.ask(ctx, key, ttl)
+	if c.tracking.Load() {
+		replies, errs := c.leaseAll(ctx, []*asking{a})
+		return replies[0], failed(op, key, errs[0])
+	}
 	err = c.transport.Do(ctx, a.name, a.cmd, transport.Write)
 	if c.lacksLeaseCommand(err) {
 		a.cmd = leaseByText(ctx, a)
 		err = c.transport.Do(ctx, a.name, a.cmd, transport.Write)
 	}
 	reply, err := c.leaseReply(ctx, a, err)
+	if a.found.stamps != nil {
+		replies, errs := []cache.LeaseReply{reply}, []error{err}
+		c.takeExpired(ctx, []*asking{a}, replies, errs)
+		reply, err = replies[0], errs[0]
+	}
 	return reply, failed(op, key, err)
 }
 
@@ -45,22 +54,18 @@ func (c *Cache) LeaseMany(ctx context.Context, keys []string, ttl time.Duration)
 		return nil, failed(op, "", err)
 	}
 	replies := make([]cache.LeaseReply, len(keys))
-	asked := make([]*asking, 0, len(keys))
-	b := newBatch(len(keys))
+	asked, at := make([]*asking, 0, len(keys)), make([]int, 0, len(keys))
 	for i, key := range keys {
 		if err := cache.CheckKey(key); err != nil {
 			replies[i].Err = failed(op, key, err)
 			continue
 		}
-		a := c.ask(ctx, key, ttl)
-		asked = append(asked, a)
-		b.add(i, a.name, a.cmd)
+		asked, at = append(asked, c.ask(ctx, key, ttl)), append(at, i)
 	}
-	errs := c.sendLeases(ctx, b, asked)
-	for j, i := range b.index {
-		reply, err := c.leaseReply(ctx, asked[j], errs[j])
-		reply.Err = failed(op, keys[i], err)
-		replies[i] = reply
+	found, errs := c.leaseAll(ctx, asked)
+	for j, i := range at {
+		replies[i] = found[j]
+		replies[i].Err = failed(op, keys[i], errs[j])
 	}
 	return replies, nil
 }
@@ -123,7 +128,7 @@ func (e entry) reply() cache.LeaseReply {
 		return cache.LeaseReply{State: cache.LeaseBusy, Lease: cache.Lease(e.header.ID)}
 	case e.state == isMark:
 		return cache.LeaseReply{State: cache.LeaseMarked, Lease: cache.Lease(e.header.ID)}
-	case e.state == isAbsent || e.damaged():
+	case e.state == isAbsent || e.state == isExpired || e.damaged():
 		return cache.LeaseReply{State: cache.LeaseFree}
 	}
 	return cache.LeaseReply{State: cache.LeaseRefused}
@@ -157,6 +162,7 @@ type asking struct {
 	entry []byte
 	px    string
 	cmd   *redis.Cmd
+	found entry // a value that was there instead
 }
 
 func (c *Cache) ask(ctx context.Context, key string, ttl time.Duration) *asking {
@@ -223,6 +229,7 @@ func (c *Cache) leaseReply(ctx context.Context, a *asking, err error) (cache.Lea
 	if e.damaged() {
 		return c.leaseDamaged(ctx, a, there)
 	}
+	a.found = e
 	return e.reply(), nil
 }
 

@@ -18,7 +18,7 @@ const (
 	DefaultBudget = 100 * time.Millisecond
 
 	// maxMaxValueBytes keeps the longest entry within Redis's longest string.
-	maxMaxValueBytes = 512<<20 - envelope.HeaderSize - envelope.OrderSize - envelope.LockSize
+	maxMaxValueBytes = 512<<20 - envelope.HeaderSize - envelope.OrderSize - envelope.MaxStampsSize - envelope.LockSize
 	maxBudget        = time.Hour
 )
 
@@ -34,7 +34,8 @@ type Options struct {
 
 	// MaxValueBytes is the longest value in bytes; a longer one is
 	// cache.ErrValueTooLarge before anything is sent. Zero:
-	// DefaultMaxValueBytes. At most 512 MiB less a header and a lock.
+	// DefaultMaxValueBytes. At most 512 MiB less a header, stamps and a
+	// lock.
 	MaxValueBytes int
 
 	// Budget is the longest a call waits for the server. Zero: DefaultBudget.
@@ -88,6 +89,9 @@ func (o *Options) check(client redis.UniversalClient) error {
 	}
 	if o.Defaults.Lease != (cache.Lease{}) {
 		refuse("Options.Defaults.Lease", "a lease", "belongs to one load")
+	}
+	if len(o.Defaults.Tokens) > 0 || o.Defaults.Since != (cache.Moment{}) {
+		refuse("Options.Defaults.Tokens and Since", len(o.Defaults.Tokens), "belong to one entry")
 	}
 	var bad *cache.OptionError
 	if _, _, err := (cache.EntryOptions{}).Resolve(o.Defaults, time.Now()); errors.As(err, &bad) {

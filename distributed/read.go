@@ -62,6 +62,9 @@ func (c *Cache) fetch(ctx context.Context, op, key string) (entry, error) {
 	name := c.name(key)
 	raw, err := c.transport.Get(ctx, name)
 	e, err := received(name, raw, err)
+	if err == nil && e.stamps != nil {
+		err = c.judge(ctx, &e)
+	}
 	return e, failed(op, key, err)
 }
 
@@ -115,7 +118,11 @@ func (c *Cache) noteRead(ctx context.Context, op string, e entry, wanted state) 
 		return
 	}
 	c.misses.Add(1)
-	c.observe(ctx, cache.Event{Kind: cache.EventMiss, Op: op})
+	missed := cache.Event{Kind: cache.EventMiss, Op: op}
+	if e.state == isExpired {
+		missed.Detail = "region"
+	}
+	c.observe(ctx, missed)
 }
 
 // GetMany reads the keys in one round trip per server node. See cache.Batcher.
@@ -135,15 +142,19 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]cache.Result, err
 		b.add(i, name, redis.NewStringCmd(ctx, "get", name))
 	}
 	errs := c.send(ctx, b, transport.Read)
+	entries := make([]entry, len(b.index))
+	for j := range entries {
+		entries[j], errs[j] = receivedBy(b.names[j], b.cmds[j].(*redis.StringCmd), errs[j])
+	}
+	c.judgeAll(ctx, entries, errs)
 	for j, i := range b.index {
-		results[i] = c.result(ctx, op, keys[i], b.names[j], b.cmds[j], errs[j])
+		results[i] = c.result(ctx, op, keys[i], entries[j], errs[j])
 	}
 	return results, nil
 }
 
 // result is what one command of GetMany brought.
-func (c *Cache) result(ctx context.Context, op, key, name string, cmd redis.Cmder, err error) cache.Result {
-	e, err := receivedBy(name, cmd.(*redis.StringCmd), err)
+func (c *Cache) result(ctx context.Context, op, key string, e entry, err error) cache.Result {
 	if err == nil {
 		err = c.valueRead(ctx, op, key, e)
 	} else {

@@ -56,6 +56,16 @@ var (
 	beginWriteLua string
 	//go:embed scripts/end_write.lua
 	endWriteLua string
+	//go:embed scripts/judge.lua
+	judgeLua string
+	//go:embed scripts/take.lua
+	takeLua string
+	//go:embed scripts/stamp.lua
+	stampLua string
+	//go:embed scripts/outdate.lua
+	outdateLua string
+	//go:embed scripts/confirm.lua
+	confirmLua string
 )
 
 var (
@@ -66,23 +76,33 @@ var (
 	followScript    = transport.NewScript(followLua)
 	incrementScript = transport.NewScript(incrementLua)
 
+	takeScript       = transport.NewScript(takeLua)
 	invalidateScript = transport.NewScript(invalidateLua)
 )
 
-// The scripts for windows, versions, locks and write marks begin with the one that finds out
-// what is there.
+// The scripts for the generations of regions: on one server they run on all that
+// a call needs at once, elsewhere on one key each.
 var (
-	touchScript   = transport.NewScript(entryLua + touchLua)
-	itemScript    = transport.NewScript(entryLua + itemLua)
-	replaceScript = transport.NewScript(entryLua + replaceLua)
-	addScript     = transport.NewScript(entryLua + addLua)
-	newerScript   = transport.NewScript(entryLua + newerLua)
-	removeScript  = transport.NewScript(entryLua + removeLua)
-	expireScript  = transport.NewScript(entryLua + expireLua)
-	lockScript    = transport.NewScript(entryLua + lockLua)
-	commitScript  = transport.NewScript(entryLua + commitLua)
-	unlockScript  = transport.NewScript(entryLua + unlockLua)
+	stampScript   = transport.NewScript(stampLua)
+	outdateScript = transport.NewScript(outdateLua)
+	confirmScript = transport.NewScript(confirmLua)
+)
 
+// The scripts for windows, versions, locks and write marks begin with the one that
+// finds out what is there. Those to which it matters whether a value still counts
+// then ask for a verdict on one that depends on regions: see judge.lua.
+var (
+	touchScript      = transport.NewScript(entryLua + touchLua)
+	itemScript       = transport.NewScript(entryLua + itemLua)
 	beginWriteScript = transport.NewScript(entryLua + beginWriteLua)
 	endWriteScript   = transport.NewScript(entryLua + endWriteLua)
+
+	replaceScript = transport.NewScript(entryLua + judgeLua + replaceLua)
+	addScript     = transport.NewScript(entryLua + judgeLua + addLua)
+	newerScript   = transport.NewScript(entryLua + judgeLua + newerLua)
+	removeScript  = transport.NewScript(entryLua + judgeLua + removeLua)
+	expireScript  = transport.NewScript(entryLua + judgeLua + expireLua)
+	lockScript    = transport.NewScript(entryLua + judgeLua + lockLua)
+	commitScript  = transport.NewScript(entryLua + judgeLua + commitLua)
+	unlockScript  = transport.NewScript(entryLua + judgeLua + unlockLua)
 )

@@ -66,6 +66,12 @@ func (s server) arrange(t *testing.T, state string) arranged {
 	case "lent": // a mark of another key
 		must(t, second(s.BeginWrite(ctx, "another", time.Hour)))
 		s.raw(t, a.key, s.stored(t, "another"))
+	case "stamped", "expired": // a value with a token
+		a.version, err = s.Add(ctx, a.key, []byte("old"), cache.EntryOptions{TTL: time.Hour, Tokens: []cache.Token{shoe}})
+		must(t, err)
+		if state == "expired" {
+			must(t, s.ExpireTokens(ctx, shoe))
+		}
 	case "counter":
 		_, err = s.Increment(ctx, a.key, 1, forever)
 		must(t, err)
@@ -155,7 +161,7 @@ func reported(did bool, err error) error {
 // unchanged is the state that a refused call leaves.
 func unchanged(state string) string {
 	switch state {
-	case "value", "lapsed":
+	case "value", "lapsed", "stamped", "expired":
 		return "old"
 	case "locked":
 		return "old!"
@@ -282,8 +288,18 @@ func (s server) markRows() []row {
 // testStates tries every call in every state of a key.
 func testStates(t *testing.T, s server) {
 	for _, row := range slices.Concat(s.plainRows(), s.versionRows(), s.lockRows(), s.markRows()) {
-		for _, state := range strings.Fields("absent value locked lapsed held lease marked torn lent counter foreign list damaged another's") {
+		for _, state := range strings.Fields("absent value locked lapsed held lease marked torn lent counter foreign list damaged another's stamped expired") {
 			outcome, after := cellOf(row.cells, state)
+			switch {
+			case state == "stamped": // is like any value
+				outcome, after = cellOf(row.cells, "value")
+			case state == "expired" && row.name == "Increment":
+				outcome, after = cellOf(row.cells, "absent")
+			case state == "expired": // is there no more than what is damaged
+				if outcome, after = cellOf(row.cells, "damaged"); after == "damaged" {
+					after = "old"
+				}
+			}
 			if outcome == "?" {
 				continue
 			}

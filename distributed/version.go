@@ -31,6 +31,9 @@ func (c *Cache) GetItem(ctx context.Context, key string) (cache.VersionedItem, b
 	if err == nil {
 		err = serverError(errs[1])
 	}
+	if err == nil && e.stamps != nil && e.header.Kind != envelope.Locked {
+		err = c.judge(ctx, &e)
+	}
 	if err != nil {
 		return cache.VersionedItem{}, false, failed(op, key, err)
 	}
@@ -39,7 +42,7 @@ func (c *Cache) GetItem(ctx context.Context, key string) (cache.VersionedItem, b
 		return item, found, err
 	}
 	left := pttl.Val()
-	if left == pttlAbsent {
+	if left == pttlAbsent && e.state == isValue {
 		e = entry{state: isAbsent} // it expired, or was removed, just now
 	}
 	if err := c.valueRead(ctx, op, key, e); err != nil || e.state != isValue {
@@ -74,14 +77,31 @@ func (c *Cache) readItem(ctx context.Context, op, key string, have cache.Version
 	case err != nil:
 		return cache.VersionedItem{}, false, false, err
 	case a.word == "same":
-		e = entry{state: isValue, header: envelope.Header{ID: envelope.ID(have), Window: a.millis(0), Order: a.order(3)}}
+		e = sameEntry(a, have)
 	default:
 		e = decode(c.name(key), []byte(a.text(0)))
+	}
+	if e.stamps != nil {
+		if err := c.judge(ctx, &e); err != nil {
+			return cache.VersionedItem{}, false, false, failed(op, key, err)
+		}
 	}
 	if err := c.valueRead(ctx, op, key, e); err != nil || e.state != isValue {
 		return cache.VersionedItem{}, false, false, err
 	}
 	return e.item(a.number(1), a.number(2) == 1), a.word != "same", true, nil
+}
+
+// sameEntry is the entry of which the item script says that the caller has it.
+func sameEntry(a answer, have cache.Version) entry {
+	e := entry{state: isValue, header: envelope.Header{ID: envelope.ID(have), Window: a.millis(0), Order: a.order(3)}}
+	if raw := a.text(4); raw != "" {
+		var err error
+		if e.stamps, err = envelope.ParseStamps([]byte(raw)); err != nil {
+			return entry{err: err}
+		}
+	}
+	return e
 }
 
 // What PTTL says of a key without an end, and of none.
@@ -98,6 +118,7 @@ func (e entry) item(left int64, locked bool) cache.VersionedItem {
 		TTL:     time.Duration(left) * time.Millisecond,
 		Locked:  locked,
 		Order:   e.header.Order,
+		Tokens:  e.tokens(),
 	}
 	if left == pttlForever {
 		item.TTL = cache.NoExpiry
@@ -159,6 +180,9 @@ func (c *Cache) change(ctx context.Context, op, key string, value []byte, opts c
 
 // changeTo is change with the value prepared.
 func (c *Cache) changeTo(ctx context.Context, op, key string, p prepared, s *transport.Script, cond ...any) (cache.Version, error) {
+	if err := c.stampOne(ctx, &p); err != nil {
+		return cache.Version{}, failed(op, key, err)
+	}
 	c.coordinator.Invalidate(key)
 	defer c.coordinator.Invalidate(key)
 	args := append(cond, millis(p.life.Initial()), millis(p.bound()), p.entry)

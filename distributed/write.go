@@ -27,6 +27,9 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, opts cache.En
 	if err != nil {
 		return failed(op, key, err)
 	}
+	if err := c.stampOne(ctx, &p); err != nil {
+		return failed(op, key, err)
+	}
 	if p.lease == (cache.Lease{}) {
 		c.coordinator.Invalidate(key)
 		defer c.coordinator.Invalidate(key)
@@ -74,6 +77,12 @@ type prepared struct {
 	life    cache.Lifetime
 	lease   cache.Lease     // the condition to store it, or
 	mark    cache.WriteMark // that; both zero: none
+
+	// Of a value with tokens, which stamp makes an entry.
+	names  []string // of its stamps
+	since  cache.Moment
+	header envelope.Header
+	value  []byte // the caller's
 }
 
 // prepare checks everything about a value to be stored.
@@ -98,6 +107,10 @@ func (c *Cache) prepareOrdered(key string, value []byte, order uint64, opts cach
 	}
 	p := prepared{name: c.name(key), version: newVersion(), life: life, lease: opts.Lease, mark: opts.Mark}
 	h := envelope.Header{Kind: envelope.Value, ID: p.version, Window: life.Sliding, Order: order}
+	if len(opts.Tokens) > 0 {
+		p.names, p.since, p.header, p.value = stampNames(opts.Tokens), opts.Since, h, value
+		return p, nil
+	}
 	p.entry = make([]byte, 0, envelope.HeaderSize+len(value))
 	p.entry = envelope.Append(p.entry, h, envelope.Digest(p.name), value)
 	return p, nil

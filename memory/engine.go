@@ -39,7 +39,7 @@ func newEngine(capacity int64, gone func(*entry, Cause), later func(func())) (*e
 			if e.pinned {
 				return 0
 			}
-			return e.charge.Load()
+			return uint32(e.account.charge())
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(o otter.Entry[string, *entry]) time.Duration {
 			return time.Duration(max(1, o.Value.reclaim.Load()-o.SnapshotAtNano))

@@ -24,12 +24,13 @@ const never = math.MaxInt64
 // change, except for a counter's number; a write stores another entry.
 type entry struct {
 	// What a hit looks at: 64 bytes, which share a cache line, for an entry is as
-	// long as its size class. Immutable, except for gone.
+	// long as its size class. Immutable, except for account.
 	kind     kind
 	pinned   bool
-	gone     atomic.Bool // whether it left the table; written under the key's lock
-	window   int64       // the sliding window; 0: none
-	absolute int64       // the deadline that a sliding window never passes
+	account  account // written under the key's lock
+	stamp    *stamp  // the regions that it depends on; nil: none
+	window   int64   // the sliding window; 0: none
+	absolute int64   // the deadline that a sliding window never passes
 	key      string
 	object   any // a counter's is its number, an *atomic.Int64
 
@@ -38,10 +39,26 @@ type entry struct {
 	weight int64  // in bytes, as Stats reports it
 	write  uint64 // the number of the write that made it; see Cache.version
 
-	charge   atomic.Uint32        // what it takes of the capacity; written under the key's lock
 	deadline atomic.Int64         // moved by reads if window > 0, later only
 	reclaim  atomic.Int64         // when the engine may reclaim it, never before it expires; written under the key's lock
 	lock     atomic.Pointer[lock] // the last one, and the order; written under the key's lock
+}
+
+// account is what an entry takes of the capacity, and in the highest bit whether
+// it left the table.
+type account struct{ bits atomic.Uint32 }
+
+const goneBit = 1 << 31
+
+func (a *account) charge() int64 { return int64(a.bits.Load() &^ goneBit) }
+func (a *account) gone() bool    { return a.bits.Load()&goneBit != 0 }
+func (a *account) leave()        { a.bits.Or(goneBit) }
+
+// setCharge changes the charge and returns the one before.
+func (a *account) setCharge(charge int64) (before int64) {
+	bits := a.bits.Load()
+	a.bits.Store(bits&goneBit | uint32(charge))
+	return int64(bits &^ goneBit)
 }
 
 func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool) *entry {
@@ -62,22 +79,28 @@ func newEntry(key string, kind kind, now int64, life cache.Lifetime, pinned bool
 }
 
 // expired reports whether e is gone at now: at its deadline, not after it, or
-// when its lock ends if that is later.
+// when its lock ends if that is later; and at once if a region of it expired.
 func (e *entry) expired(now int64) bool {
-	return now >= e.deadline.Load() && e.lockAt(now) == nil
+	return e.lapsed() || now >= e.deadline.Load() && e.lockAt(now) == nil
 }
+
+// lapsed reports whether a region that e depends on expired. That is for good.
+func (e *entry) lapsed() bool { return e.stamp != nil && e.stamp.expired() }
 
 // end makes sure that an entry that has expired at now stays so: a read that was
 // slow to move the deadline fails to. It returns false if one was in time, or e
 // has not expired. The key's lock is held.
 func (e *entry) end(now int64) bool {
 	deadline := e.deadline.Load()
-	return now >= deadline && e.lockAt(now) == nil && e.deadline.CompareAndSwap(deadline, 0)
+	return e.lapsed() || now >= deadline && e.lockAt(now) == nil && e.deadline.CompareAndSwap(deadline, 0)
 }
 
 // causeAt returns why e leaves that something takes away at now.
 func (e *entry) causeAt(now int64, cause Cause) Cause {
-	if e.expired(now) {
+	switch {
+	case e.lapsed():
+		return CauseRemoved
+	case e.expired(now):
 		return CauseExpired
 	}
 	return cause

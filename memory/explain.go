@@ -47,6 +47,9 @@ func (c *Cache) ExplainAs(ctx context.Context, key string, judge func(as cache.S
 
 // explain says what e is to a reader.
 func (e *entry) explain(now int64, judge func(as cache.State, held any) (cache.State, error)) cache.Reason {
+	if e.lapsed() {
+		return cache.Reason{State: cache.StateRegionExpired}
+	}
 	if e.expired(now) {
 		return cache.Reason{State: cache.StateExpired}
 	}

@@ -75,7 +75,7 @@ func (h *hot) find(key string) *entry {
 	b, tag := h.bucket(key)
 	for found := equalBytes(b.tags.Load(), tag); found != 0; found &= found - 1 {
 		e := b.slots[bits.TrailingZeros64(found)/8].Load()
-		if e != nil && e.key == key && !e.gone.Load() {
+		if e != nil && e.key == key && !e.account.gone() {
 			return e
 		}
 	}
@@ -106,14 +106,14 @@ func (h *hot) offer(e *entry, turn uint64) {
 	}
 	b.slots[way].Store(e)
 	b.tag(way, tag)
-	if e.gone.Load() {
+	if e.account.gone() {
 		b.slots[way].CompareAndSwap(e, nil)
 	}
 }
 
 // leave marks e and takes it out of the table. The lock of its key is held.
 func (h *hot) leave(e *entry) {
-	e.gone.Store(true)
+	e.account.leave()
 	b, _ := h.bucket(e.key)
 	for i := range b.slots {
 		if b.slots[i].Load() == e {

@@ -71,7 +71,7 @@ func TestHotTableServesNothingThatHasLeft(t *testing.T) {
 		t.Error("an entry that was read is not in the hot table")
 	}
 	for e := range c.hot.all {
-		if e.gone.Load() || c.engine.find(e.key) != e {
+		if e.account.gone() || c.engine.find(e.key) != e {
 			t.Error("a slot holds an entry that has left")
 		}
 	}

@@ -26,7 +26,7 @@ func TestLimitsNeverLetMoreIn(t *testing.T) {
 					continue
 				}
 				charge := l.charge(weight)
-				if charge < 1 || charge > math.MaxUint32 && l.bytes > 0 {
+				if charge < 1 || charge > math.MaxInt32 && l.bytes > 0 {
 					t.Errorf("%d, %d: weight %d is charged %d", entries, bytes, weight, charge)
 				}
 				fit := l.capacity / charge

@@ -68,6 +68,7 @@ func (c *Cache) Release(ctx context.Context, key string, lease cache.Lease) erro
 // lease looks for an entry and grants the lease in one step, so that no write
 // comes between.
 func (c *Cache) lease(key string, ttl time.Duration) (reply cache.LeaseReply) {
+	moment := c.regions.moment()
 	c.engine.compute(key, func(old *entry) *entry {
 		now := c.now()
 		if old != nil && !old.expired(now) {
@@ -79,6 +80,7 @@ func (c *Cache) lease(key string, ttl time.Duration) (reply cache.LeaseReply) {
 		c.janitor.expect(deadline)
 		return old
 	})
+	reply.Moment = moment
 	return reply
 }
 

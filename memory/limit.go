@@ -11,7 +11,7 @@ import (
 )
 
 // limits turns the two limits into the one that the engine knows: a capacity,
-// and what each entry is charged of it, which must fit 32 bits.
+// and what each entry is charged of it, which must fit 31 bits.
 //
 // With both limits an entry is charged its part of the bytes, rounded up, but
 // at least one part in MaxEntries. Since the capacity is a multiple of
@@ -24,7 +24,7 @@ type limits struct {
 }
 
 func newLimits(maxEntries int, maxBytes int64) *limits {
-	const fine = 1 << 31 // a capacity as fine as charges can be
+	const fine = 1 << 30 // a capacity as fine as charges can be
 	n := int64(maxEntries)
 	if n == 0 && maxBytes == 0 {
 		maxBytes = DefaultMaxBytes
@@ -33,11 +33,11 @@ func newLimits(maxEntries int, maxBytes int64) *limits {
 	case maxBytes == 0:
 		return &limits{floor: 1, capacity: n}
 	case n == 0 || n >= fine: // nobody has the memory for that many
-		if maxBytes > math.MaxUint32 {
+		if maxBytes > math.MaxInt32 {
 			return &limits{bytes: maxBytes, floor: 1, capacity: fine}
 		}
 		return &limits{bytes: maxBytes, floor: 1, capacity: maxBytes}
-	case maxBytes <= math.MaxUint32/n: // no rounding at all
+	case maxBytes <= math.MaxInt32/n: // no rounding at all
 		return &limits{bytes: maxBytes, floor: maxBytes, capacity: maxBytes * n}
 	default:
 		return &limits{bytes: maxBytes, floor: fine / n, capacity: fine / n * n}
@@ -117,7 +117,7 @@ func (c *Cache) Resize(maxEntries int, maxBytes int64) error {
 
 // charge changes what e is charged. The lock of its key is held.
 func (c *Cache) charge(e *entry, charge int64) {
-	before := int64(e.charge.Swap(uint32(charge)))
+	before := e.account.setCharge(charge)
 	c.counters.used.Add(charge - before)
 	if e.pinned {
 		c.pinned.adjust(charge - before)

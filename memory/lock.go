@@ -144,9 +144,9 @@ func (e *entry) unlock(now int64) {
 func (e *entry) renewed(now, ttl int64) *entry {
 	next := &entry{
 		kind: e.kind, pinned: e.pinned, window: e.window, absolute: never,
-		object: e.object, bytes: e.bytes, key: e.key, weight: e.weight, write: e.write,
+		object: e.object, bytes: e.bytes, key: e.key, weight: e.weight, write: e.write, stamp: e.stamp,
 	}
-	next.charge.Store(e.charge.Load())
+	next.account.setCharge(e.account.charge())
 	next.setOrder(e.order())
 	if ttl != never {
 		next.absolute = now + ttl

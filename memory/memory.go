@@ -15,6 +15,14 @@
 // memory is reclaimed within about two seconds of the deadline, or one minute
 // if its expiration is sliding, without anybody reading it.
 //
+// # Regions
+//
+// Expiring a region marks its generation, to which the entries point: it costs the
+// same whatever the number of entries. They are misses from then on, with a lock
+// or not, and their memory is reclaimed when they are read or written, evicted,
+// or at their deadline, whichever comes first; until then Stats and Len count
+// them. Clear leaves generations alone.
+//
 // # Locks
 //
 // A lock does not pin its entry. A locked entry is evicted like any other to
@@ -49,6 +57,7 @@ type Cache struct {
 	id            uint64    // random; what its versions have in common
 	engine        *engine
 	leases        *leases
+	regions       *regions
 	coordinator   *cache.Coordinator
 	observer      cache.Observer
 	notices       *notices // nil: nobody wants to know
@@ -86,6 +95,7 @@ var (
 
 	_ cache.ObjectVersioner = (*Cache)(nil)
 	_ cache.ObjectLocker    = (*Cache)(nil)
+	_ cache.Regions         = (*Cache)(nil)
 )
 
 // New returns a cache bounded as opts say; nil opts are the defaults, which
@@ -104,6 +114,7 @@ func New(opts *Options) (*Cache, error) {
 		base:          time.Now(),
 		id:            rand.Uint64(),
 		leases:        newLeases(),
+		regions:       newRegions(),
 		coordinator:   cache.NewCoordinator(o.Observer),
 		observer:      o.Observer,
 		defaults:      o.Defaults,
@@ -202,7 +213,7 @@ func (c *Cache) forget(e *entry, cause Cause) {
 	c.hot.leave(e)
 	c.counters.entries.Add(-1)
 	c.counters.bytes.Add(-e.weight)
-	charge := int64(e.charge.Load())
+	charge := e.account.charge()
 	c.counters.used.Add(-charge)
 	if e.pinned {
 		c.pinned.release(charge)

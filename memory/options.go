@@ -64,11 +64,12 @@ type Eviction struct {
 }
 
 // Cause is why an entry left the cache. An entry that was past its deadline is
-// CauseExpired, whatever took it away in the end.
+// CauseExpired, and one of which a region expired CauseRemoved, whatever took it
+// away in the end.
 type Cause uint8
 
 const (
-	// CauseRemoved: Remove, RemoveMany or Clear.
+	// CauseRemoved: Remove, RemoveMany, Clear or ExpireTokens.
 	CauseRemoved Cause = iota + 1
 	// CauseReplaced: a new value was stored under its key.
 	CauseReplaced
@@ -113,6 +114,9 @@ func (o *Options) check() error {
 	}
 	if o.Defaults.Lease != (cache.Lease{}) {
 		refuse("Defaults.Lease", "a lease", "must be zero")
+	}
+	if len(o.Defaults.Tokens) > 0 || o.Defaults.Since != (cache.Moment{}) {
+		refuse("Defaults.Tokens", len(o.Defaults.Tokens), "must be none: see cache.TypedOptions.Defaults")
 	}
 	if _, _, err := o.Defaults.Resolve(cache.EntryOptions{}, time.Now()); err != nil {
 		errs = append(errs, fmt.Errorf("%w: memory.Options.Defaults: %w", cache.ErrInvalidConfig, err))

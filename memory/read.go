@@ -100,7 +100,7 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, er
 	if !inHot {
 		e = c.engine.find(key)
 	}
-	if e != nil && e.kind == want && e.window == 0 && c.observer == nil {
+	if e != nil && e.kind == want && e.window == 0 && !e.lapsed() && c.observer == nil {
 		if now := c.now(); now < e.absolute {
 			c.noteHit(e, now, inHot)
 			return e, nil
@@ -178,7 +178,7 @@ func (c *Cache) use(e *entry) bool {
 	now := c.now()
 	for {
 		deadline := e.deadline.Load()
-		if now >= deadline && e.lockAt(now) == nil {
+		if e.lapsed() || now >= deadline && e.lockAt(now) == nil {
 			c.reclaim(e)
 			return false
 		}

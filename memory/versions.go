@@ -49,7 +49,7 @@ func (c *Cache) GetIfNewer(ctx context.Context, key string, have cache.Version) 
 // itemOf describes e, without its value.
 func itemOf[V any](c *Cache, e *entry, now int64) cache.Versioned[V] {
 	return cache.Versioned[V]{
-		Version: c.version(e), TTL: e.left(now), Locked: e.lockAt(now) != nil, Order: e.order(),
+		Version: c.version(e), TTL: e.left(now), Locked: e.lockAt(now) != nil, Order: e.order(), Tokens: e.stamp.list(),
 	}
 }
 

@@ -209,6 +209,9 @@ func (c *Cache) prepareObject(key string, value any, opts cache.EntryOptions) (e
 // prepare checks opts and returns an entry without a value, its weight 0 if
 // opts give none, and the time it was made at.
 func (c *Cache) prepare(key string, kind kind, opts cache.EntryOptions) (e *entry, now int64, err error) {
+	if kind == kindCounter && len(opts.Tokens) > 0 {
+		return nil, 0, errCounterTokens
+	}
 	t := time.Now()
 	opts, life, err := opts.Resolve(c.defaults, t)
 	if err != nil {
@@ -218,8 +221,15 @@ func (c *Cache) prepare(key string, kind kind, opts cache.EntryOptions) (e *entr
 	c.engine.tell(now)
 	e = newEntry(key, kind, now, life, opts.Priority == cache.PriorityPinned)
 	e.weight = min(opts.Size, maxSize)
+	if len(opts.Tokens) > 0 {
+		if e.stamp = c.regions.stamp(opts.Tokens, opts.Since); e.stamp == nil {
+			return nil, 0, cache.ErrRegionExpired
+		}
+	}
 	return e, now, nil
 }
+
+var errCounterTokens = &cache.OptionError{Option: "EntryOptions.Tokens", Value: "tokens", Reason: "are not for counters", Err: cache.ErrInvalidConfig}
 
 // store puts e, made at now, in the table. Without a lease it ends the loads in
 // flight for its key; see cache.Coordinator for why twice.
@@ -278,13 +288,13 @@ func (c *Cache) admit(e, old *entry, now int64) error {
 	if e.pinned {
 		var freed int64
 		if old != nil && old.pinned {
-			freed = int64(old.charge.Load())
+			freed = old.account.charge()
 		}
 		if !c.pinned.reserve(charge, freed, l.capacity) {
 			return errPinnedFull
 		}
 	}
-	e.charge.Store(uint32(charge))
+	e.account.setCharge(charge)
 	if old != nil {
 		c.forget(old, old.causeAt(now, CauseReplaced))
 	}

@@ -41,6 +41,12 @@ func (e *env) calls() []call {
 	all = append(all, markCalls(c)...)
 	all = append(all, orderCalls(c)...)
 	all = append(all, objectChangeCalls(c)...)
+	if r, ok := cache.As[cache.Regions](c); ok {
+		all = append(all, call{"GetUnder", func(ctx context.Context, key string) error {
+			_, _, err := r.GetUnder(ctx, key, []cache.Token{cache.RegionToken("region")})
+			return err
+		}})
+	}
 	return append(all, batchCalls(c)...)
 }
 

@@ -65,6 +65,17 @@ func explainCases() []testCase {
 			},
 		},
 		{
+			name: "Explain/RegionExpired", needs: []need{regions},
+			rule: "Of an entry one of whose regions has expired Explain says that it is not served, and why.",
+			run: func(e *env) {
+				token := cache.RegionToken("explained")
+				e.set("k", "v", cache.EntryOptions{TTL: time.Hour, Tokens: []cache.Token{token}})
+				e.wantReason("k", true, cache.StateValue)
+				e.must("ExpireTokens", as[cache.Regions](e).ExpireTokens(e.ctx, token))
+				e.wantReason("k", false, cache.StateRegionExpired)
+			},
+		},
+		{
 			name: "Explain/Lease",
 			rule: "Of a lease Explain says that a load is in charge of the key, and for how long.",
 			run: func(e *env) {

@@ -40,6 +40,11 @@ func compare(t *testing.T, cfg *Config, steps []step) (diff string) {
 	synctest.Test(t, func(t *testing.T) {
 		tested := &side{c: cfg.New(t)}
 		model := &side{c: NewModel(cache.EntryOptions{TTL: cfg.DefaultTTL})}
+		tested.regions = regions.has(tested.c)
+		model.regions = tested.regions
+		for _, on := range []*side{tested, model} {
+			on.knowTokens(t)
+		}
 		start := time.Now()
 		for i, s := range append(steps[:len(steps):len(steps)], finalSteps()...) {
 			if !s.possible(tested.c) {
@@ -82,11 +87,13 @@ func finalSteps() []step {
 // out: both sides give out the same ones in the same order, but they differ.
 type side struct {
 	c        cache.Cache
+	regions  bool // whether the tested cache has them
 	granted  []cache.Lease
 	versions []cache.Version // each once
 	handles  []cache.LockHandle
 	marks    []cache.WriteMark
 	epochs   [][16]byte // each once
+	moments  []cache.Moment
 }
 
 // lease returns the n-th lease granted, counted from the last; none if there
@@ -138,6 +145,7 @@ func errorName(err error) string {
 		cache.ErrVersionMismatch, cache.ErrOutdated, cache.ErrInvalidVersion, cache.ErrNoEntry, cache.ErrExists,
 		cache.ErrLocked, cache.ErrNotLocked, cache.ErrInvalidHandle,
 		cache.ErrWriteOverlapped, cache.ErrTooManyWriters, cache.ErrInvalidMark, cache.ErrBeingWritten,
+		cache.ErrInvalidToken, cache.ErrRegionExpired,
 	} {
 		if errors.Is(err, sentinel) {
 			return sentinel.Error()

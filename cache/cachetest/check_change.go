@@ -32,6 +32,7 @@ func (s *step) drawChange(t *rapid.T) {
 	case comparesSets, adds, putsUnlocks, setsIfNewer, comparesObjects, addsObject, setsObjectIfNewer, putsObjectsUnlocks:
 		s.value = rapid.SampledFrom([]string{"v", "w", ""}).Draw(t, "value")
 		s.drawLifetime(t)
+		s.drawTokens(t)
 	case takesLock, takesObjectLock:
 		s.ttl = rapid.SampledFrom([]time.Duration{100 * time.Millisecond, 200 * time.Millisecond, time.Second, time.Hour, 0}).Draw(t, "ttl")
 		s.force = rapid.Bool().Draw(t, "force")
@@ -50,7 +51,7 @@ func (s step) takeChange(ctx context.Context, on *side, key string) string {
 	noVersion := (s.what == comparesSets || s.what == comparesObjects) && have == (cache.Version{})
 	noOrder := (s.what == setsIfNewer || s.what == setsObjectIfNewer) && s.order == 0
 	if noHandle || noVersion || noOrder {
-		s.ttl, s.sliding, s.until = 0, 0, 0 // of two faults either may be named
+		s.ttl, s.sliding, s.until, s.tokens = 0, 0, 0, nil // of two faults either may be named
 	}
 	switch s.what {
 	case getsItem:
@@ -140,7 +141,8 @@ func hitIfDone(reads bool, err error) string {
 }
 
 // itemOf describes an item. Its TTL is left out: where windows move by reading
-// only now and then it is less than it could be.
+// only now and then it is less than it could be. So are its tokens, for which
+// there is a case.
 func itemOf[V any](s *side, item cache.Versioned[V]) string {
 	return fmt.Sprintf("%q, %s, locked %v, order %d, fence %v", any(item.Value), s.versionName(item.Version), item.Locked, item.Order, item.Fence > 0)
 }

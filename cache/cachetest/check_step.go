@@ -25,6 +25,8 @@ type step struct {
 	order   uint64        // of SetIfNewer
 	handle  int           // which of the handles got, likewise
 	force   bool
+	tokens  []int // into stepTokens
+	since   int   // which of the Moments seen, counted from the last; 0: none
 	delta   int64
 	wait    time.Duration
 }
@@ -75,11 +77,19 @@ const (
 	putsObjectsUnlocks action = "PutObjectAndUnlock"
 )
 
+const (
+	expiresTokens  action = "ExpireTokens"
+	takesMoment    action = "Moment"
+	asksUnexpired  action = "Unexpired"
+	getsUnderToken action = "GetUnder"
+)
+
 var stepNeeds = map[action]need{
 	appends: appender, getsMany: batcher, setsMany: batcher, removesMany: batcher,
 	increments: counter, counts: counter, getsObject: objects, setsObject: objects,
 	leases: leaser, leasesMany: leaser, releases: leaser, clears: clearer,
 	getsItem: versioner, getsIfNewer: versioner, comparesSets: versioner, adds: versioner, removesVersion: versioner,
+	expiresTokens: regions, takesMoment: regions, asksUnexpired: regions, getsUnderToken: regions,
 	takesLock: locker, putsUnlocks: locker, unlocks: locker, removesLocked: locker, resetsTTL: locker,
 	beginsWrite: marker, endsWrite: marker,
 	setsIfNewer: ordered, getsObjectItem: objectVersioner, comparesObjects: objectVersioner, addsObject: objectVersioner,
@@ -88,6 +98,11 @@ var stepNeeds = map[action]need{
 
 // stepKeys are few, so that calls meet; the last is refused.
 var stepKeys = []string{"a", "b", "c{b}", ""}
+
+// stepTokens belong to each other; the last is refused.
+var stepTokens = []cache.Token{
+	cache.KeyToken("r", "1"), cache.KeyToken("r", "2"), cache.RegionToken("r"), cache.RegionToken("s"), cache.GlobalToken(), cache.RegionToken(""),
+}
 
 // Lifetimes and waits are such that deadlines are often met exactly.
 var (
@@ -119,6 +134,7 @@ func stepGenerator() *rapid.Generator[step] {
 		beginsWrite, beginsWrite, beginsWrite, endsWrite, endsWrite,
 		setsIfNewer, setsIfNewer, setsIfNewer, getsObjectItem, comparesObjects, addsObject, setsObjectIfNewer,
 		takesObjectLock, putsObjectsUnlocks,
+		expiresTokens, expiresTokens, expiresTokens, takesMoment, takesMoment, asksUnexpired, getsUnderToken,
 	}
 	return rapid.Custom(func(t *rapid.T) step {
 		s := step{what: rapid.SampledFrom(actions).Draw(t, "what")}
@@ -139,6 +155,13 @@ func stepGenerator() *rapid.Generator[step] {
 				s.mark = rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2}).Draw(t, "mark")
 			}
 			s.drawLifetime(t)
+			s.drawTokens(t)
+			if s.lease == 0 { // of two reasons to refuse either may be named
+				s.since = rapid.SampledFrom([]int{0, 0, 1, 1, 2, 3}).Draw(t, "since")
+			}
+		case expiresTokens, asksUnexpired, getsUnderToken:
+			s.drawTokens(t)
+			s.since = rapid.IntRange(0, 3).Draw(t, "since")
 		case increments:
 			s.delta = rapid.SampledFrom(stepDeltas).Draw(t, "delta")
 			s.sliding = rapid.SampledFrom([]time.Duration{0, 0, 0, 0, time.Second}).Draw(t, "sliding")
@@ -152,6 +175,12 @@ func stepGenerator() *rapid.Generator[step] {
 		}
 		return s
 	})
+}
+
+// drawTokens draws none, one or more, which seldom are bad.
+func (s *step) drawTokens(t *rapid.T) {
+	one := rapid.SampledFrom([]int{0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5})
+	s.tokens = rapid.SliceOfN(one, 0, 3).Draw(t, "tokens")
 }
 
 // drawLifetime draws options for expiration: mostly one of them, at times more,
@@ -192,6 +221,7 @@ func (s step) String() string {
 		{"value", s.value, s.value == ""}, {"ttl", s.ttl, s.ttl == 0}, {"sliding", s.sliding, s.sliding == 0},
 		{"absolute in", s.until, s.until == 0}, {"lease", s.lease, s.lease == 0}, {"mark", s.mark, s.mark == 0}, {"delta", s.delta, s.delta == 0},
 		{"version", s.version, s.version == 0}, {"order", s.order, s.order == 0}, {"handle", s.handle, s.handle == 0}, {"force", s.force, !s.force},
+		{"tokens", s.tokens, len(s.tokens) == 0}, {"since", s.since, s.since == 0},
 	} {
 		if !f.zero {
 			fmt.Fprintf(&b, ", %s %v", f.name, f.value)
@@ -210,6 +240,9 @@ func (s step) names() []string {
 
 func (s step) options(on *side) cache.EntryOptions {
 	o := cache.EntryOptions{TTL: s.ttl, SlidingExpiration: s.sliding, Lease: on.lease(s.lease), Mark: fromLast(on.marks, s.mark)}
+	if on.regions && len(s.tokens) > 0 && s.what != increments {
+		o.Tokens, o.Since = s.named(), fromLast(on.moments, s.since)
+	}
 	if s.until != 0 {
 		o.AbsoluteExpiration = time.Now().Add(s.until)
 	}
@@ -272,6 +305,8 @@ func (s step) take(t *testing.T, on *side) string {
 	case leases:
 		reply, err := find[cache.Leaser](on).Lease(ctx, key, s.ttl)
 		return fmt.Sprint(on.reply(reply), " ", errorName(err))
+	case expiresTokens, takesMoment, asksUnexpired, getsUnderToken:
+		return s.takeRegions(ctx, on, key)
 	case releases:
 		return errorName(find[cache.Leaser](on).Release(ctx, key, on.lease(s.lease)))
 	}

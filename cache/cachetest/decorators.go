@@ -19,7 +19,7 @@ func (w watched) Unwrap() cache.Cache { return w.Cache }
 // prefix before each, and has no Unwrap. It has all the capabilities of a cache
 // like memory or distributed, and the four methods over any other. Its longest
 // key is shorter by the prefix. It regards c as its own: Clear and Close are
-// those of c.
+// those of c, and so are its regions: tokens get no prefix.
 func Prefixed(c cache.Cache, prefix string) cache.Cache { return newLayer(c, prefixHook(prefix)) }
 
 type prefixHook string

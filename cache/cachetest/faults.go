@@ -52,8 +52,8 @@ type Fault struct {
 	// "remove_version", "get_and_lock", "put_and_unlock", "unlock",
 	// "remove_locked", "reset_ttl", "begin_write", "end_write", "set_if_newer",
 	// "get_object_item", "compare_and_set_object", "add_object",
-	// "set_object_if_newer", "get_object_and_lock", "put_object_and_unlock".
-	// None: all of them.
+	// "set_object_if_newer", "get_object_and_lock", "put_object_and_unlock",
+	// "moment", "expire_tokens", "unexpired", "get_under". None: all of them.
 	Ops []string
 
 	// Nth is the one call, of each of Ops, that it befalls; 1 is the first
@@ -73,7 +73,7 @@ type Fault struct {
 // What befalls a call depends on the seed, the operation and how many calls of
 // that operation there were before: the same test meets the same faults.
 // Faults on one call add up: waits first, then the first failure of the list.
-// Coordinate, Stats and Close are not touched.
+// Coordinate, TrackRegions, Stats and Close are not touched.
 //
 // All its methods are safe for concurrent use.
 type Faults struct {
@@ -153,6 +153,7 @@ var faultOps = map[string]opKind{
 	"increment": opBoth, "lease": opBoth, "lease_many": opBoth,
 	"get_item": opRead, "get_if_newer": opRead, "unlock": opWrite, "reset_ttl": opWrite,
 	"compare_and_set": opBoth, "add": opBoth, "remove_version": opBoth,
+	"moment": opRead, "expire_tokens": opWrite, "unexpired": opRead, "get_under": opRead,
 	"get_and_lock": opBoth, "put_and_unlock": opBoth, "remove_locked": opBoth,
 	"begin_write": opBoth, "end_write": opWrite,
 	"set_if_newer": opWrite, "get_object_item": opRead, "compare_and_set_object": opBoth, "add_object": opBoth,

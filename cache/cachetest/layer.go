@@ -19,8 +19,9 @@ type hook interface {
 
 // newLayer puts a layer over c that has the capabilities of c, if these are
 // all there are but Peeker, or all that a remote cache has (Peeker may be missing,
-// and so may all that is about versions, locks and write marks); over any other
-// cache it has the four methods.
+// and so may Regions, and all that is about versions, locks and write marks); over
+// any other cache it has the four methods. A layer that does without Regions does
+// so though c has them.
 func newLayer(c cache.Cache, h hook) cache.Cache {
 	var ok [6]bool
 	l := &layer{hook: h, below: c}
@@ -33,7 +34,7 @@ func newLayer(c cache.Cache, h hook) cache.Cache {
 	if ok != [6]bool{true, true, true, true, true, true} {
 		return l
 	}
-	var holds, clears, peeks, versions, locks, marks, orders, objectVersions, objectLocks bool
+	var holds, clears, peeks, versions, locks, marks, orders, objectVersions, objectLocks, tracks bool
 	l.objects, holds = cache.As[cache.Objects](c)
 	l.clearer, clears = cache.As[cache.Clearer](c)
 	l.peeker, peeks = cache.As[cache.Peeker](c)
@@ -43,12 +44,29 @@ func newLayer(c cache.Cache, h hook) cache.Cache {
 	l.ordered, orders = cache.As[cache.Ordered](c)
 	l.objectVersioner, objectVersions = cache.As[cache.ObjectVersioner](c)
 	l.objectLocker, objectLocks = cache.As[cache.ObjectLocker](c)
+	l.regions, tracks = cache.As[cache.Regions](c)
 
 	remote := remoteLayer{l, (*batchLayer)(l), (*counterLayer)(l), (*leaseLayer)(l), (*backendLayer)(l)}
-	object, peek := (*objectLayer)(l), (*peekLayer)(l)
+	object, peek, region := (*objectLayer)(l), (*peekLayer)(l), (*regionLayer)(l)
 	version := versionedLayer{(*versionLayer)(l), (*lockLayer)(l), (*markLayer)(l), (*orderLayer)(l)}
+	holds = holds && clears
 	switch changes := versions && locks && marks && orders; {
-	case holds && clears && changes && objectVersions && objectLocks:
+	case holds && changes && objectVersions && objectLocks && tracks:
+		return &struct {
+			remoteLayer
+			*objectLayer
+			versionedLayer
+			*objectVersionLayer
+			*regionLayer
+		}{remote, object, version, (*objectVersionLayer)(l), region}
+	case peeks && changes && tracks:
+		return &struct {
+			remoteLayer
+			*peekLayer
+			versionedLayer
+			*regionLayer
+		}{remote, peek, version, region}
+	case holds && changes && objectVersions && objectLocks:
 		return &struct {
 			remoteLayer
 			*objectLayer
@@ -66,7 +84,7 @@ func newLayer(c cache.Cache, h hook) cache.Cache {
 			remoteLayer
 			versionedLayer
 		}{remote, version}
-	case holds && clears:
+	case holds:
 		return &struct {
 			remoteLayer
 			*objectLayer
@@ -116,6 +134,7 @@ type layer struct {
 
 	objectVersioner cache.ObjectVersioner
 	objectLocker    cache.ObjectLocker
+	regions         cache.Regions
 }
 
 func (l *layer) Get(ctx context.Context, key string) (value []byte, found bool, err error) {

@@ -29,6 +29,7 @@ type Model struct {
 	locks   map[string]modelLock // with an entry or, if forced, without one
 	marks   map[string]*modelMark
 	fence   uint64 // of the last lock
+	regions modelRegions
 	stats   cache.Stats
 }
 
@@ -43,6 +44,8 @@ type modelEntry struct {
 	deadline time.Time     // zero: none
 	window   time.Duration // of the sliding expiration; 0: none
 	lastRead time.Time
+	tokens   []cache.Token // each once
+	stamped  uint64        // how many expirations there had been
 }
 
 type entryKind uint8
@@ -74,6 +77,7 @@ var _ interface {
 	cache.Ordered
 	cache.ObjectVersioner
 	cache.ObjectLocker
+	cache.Regions
 } = (*Model)(nil)
 
 // NewModel returns an empty model. The zero defaults mean those of package
@@ -86,6 +90,7 @@ func NewModel(defaults cache.EntryOptions) *Model {
 		leases:      make(map[string]modelLease),
 		locks:       make(map[string]modelLock),
 		marks:       make(map[string]*modelMark),
+		regions:     modelRegions{expired: make(map[cache.Token]uint64)},
 	}
 }
 
@@ -101,6 +106,10 @@ func (e *modelEntry) alive(now time.Time) bool {
 // findLocked returns the live entry under key, or nil.
 func (m *Model) findLocked(key string) *modelEntry {
 	e, ok := m.entries[key]
+	if ok && m.expiredAfterLocked(e.stamped, e.tokens) {
+		m.dropLocked(key)
+		return nil
+	}
 	if ok && !e.alive(time.Now()) && !m.lockedLocked(key) {
 		delete(m.entries, key)
 		return nil
@@ -213,6 +222,9 @@ func (m *Model) store(ctx context.Context, key string, e modelEntry, opts cache.
 	if err != nil {
 		return err
 	}
+	if err := m.stampLocked(&e, opts); err != nil {
+		return err
+	}
 	if fill && !m.standsLocked(key, opts.Lease) {
 		return cache.ErrLeaseLost
 	}
@@ -278,6 +290,9 @@ func (m *Model) Increment(ctx context.Context, key string, delta int64, opts cac
 		return 0, err
 	}
 	defer m.mu.Unlock()
+	if len(opts.Tokens) > 0 {
+		return 0, &cache.OptionError{Option: "EntryOptions.Tokens", Value: len(opts.Tokens), Reason: "are not for counters", Err: cache.ErrInvalidConfig}
+	}
 	now := time.Now()
 	resolved, life, err := opts.Resolve(m.defaults, now)
 	if err != nil {

@@ -22,6 +22,8 @@ func (m *Model) ExplainAs(ctx context.Context, key string, judge func(as cache.S
 	r, token := cache.Reason{Layer: "model", State: cache.StateAbsent}, cache.Lease{}
 	e := m.entries[key]
 	switch l, leased := m.leases[key]; {
+	case e != nil && m.expiredAfterLocked(e.stamped, e.tokens):
+		r.State = cache.StateRegionExpired
 	case e != nil && !e.alive(now) && !m.lockedLocked(key):
 		r.State = cache.StateExpired
 	case e != nil:

@@ -20,23 +20,29 @@ func (m *Model) Lease(ctx context.Context, key string, ttl time.Duration) (cache
 		return cache.LeaseReply{}, err
 	}
 	defer m.mu.Unlock()
+	reply := m.leaseLocked(key, ttl)
+	reply.Moment = m.momentLocked()
+	return reply, nil
+}
+
+func (m *Model) leaseLocked(key string, ttl time.Duration) cache.LeaseReply {
 	now := time.Now()
 	if m.findLocked(key) != nil {
-		return cache.LeaseReply{State: cache.LeaseFound}, nil
+		return cache.LeaseReply{State: cache.LeaseFound}
 	}
 	if m.lockedLocked(key) {
-		return cache.LeaseReply{State: cache.LeaseRefused}, nil
+		return cache.LeaseReply{State: cache.LeaseRefused}
 	}
 	if mark := m.markLocked(key); mark != nil {
-		return cache.LeaseReply{State: cache.LeaseMarked, Lease: mark.epoch}, nil
+		return cache.LeaseReply{State: cache.LeaseMarked, Lease: mark.epoch}
 	}
 	if l, ok := m.leases[key]; ok && now.Before(l.until) {
-		return cache.LeaseReply{State: cache.LeaseBusy, Lease: l.token}, nil
+		return cache.LeaseReply{State: cache.LeaseBusy, Lease: l.token}
 	}
 	l := modelLease{until: now.Add(ttl)}
 	_, _ = rand.Read(l.token[:]) // never fails
 	m.leases[key] = l
-	return cache.LeaseReply{State: cache.LeaseGranted, Lease: l.token}, nil
+	return cache.LeaseReply{State: cache.LeaseGranted, Lease: l.token}
 }
 
 // LeaseMany implements cache.Leaser.

@@ -67,7 +67,7 @@ func (m *Model) changeableLocked(key string) (*modelEntry, error) {
 
 // bytesItem is the item of a byte value, which gets a copy.
 func bytesItem(item cache.Versioned[any], e *modelEntry) cache.VersionedItem {
-	out := cache.VersionedItem{Version: item.Version, TTL: item.TTL, Locked: item.Locked, Order: item.Order, Fence: item.Fence}
+	out := cache.VersionedItem{Version: item.Version, TTL: item.TTL, Locked: item.Locked, Order: item.Order, Fence: item.Fence, Tokens: item.Tokens}
 	if e != nil {
 		out.Value = append(make([]byte, 0, len(e.bytes)), e.bytes...)
 	}
@@ -75,7 +75,7 @@ func bytesItem(item cache.Versioned[any], e *modelEntry) cache.VersionedItem {
 }
 
 func (m *Model) itemLocked(key string, e *modelEntry) cache.Versioned[any] {
-	item := cache.Versioned[any]{Value: e.object, Version: e.version, TTL: cache.NoExpiry, Order: e.order}
+	item := cache.Versioned[any]{Value: e.object, Version: e.version, TTL: cache.NoExpiry, Order: e.order, Tokens: leastTokens(e.tokens)}
 	end := e.deadline
 	if e.window > 0 {
 		if slides := e.lastRead.Add(e.window); end.IsZero() || slides.Before(end) {
@@ -215,6 +215,9 @@ func (m *Model) storeIf(ctx context.Context, key string, e *modelEntry, opts cac
 	now := time.Now()
 	_, life, err := opts.Resolve(m.defaults, now)
 	if err != nil {
+		return cache.Version{}, err
+	}
+	if err := m.stampLocked(e, opts); err != nil {
 		return cache.Version{}, err
 	}
 	old, err := m.kindLocked(key, e.kind)

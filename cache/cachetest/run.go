@@ -51,6 +51,7 @@ var (
 
 	objectVersioner = capability[cache.ObjectVersioner]("ObjectVersioner")
 	objectLocker    = capability[cache.ObjectLocker]("ObjectLocker")
+	regions         = capability[cache.Regions]("Regions")
 )
 
 // cases returns the whole suite, in the order in which it reads best.
@@ -64,6 +65,7 @@ func cases() []testCase {
 		markCases(), overlapCases(), markWriteCases(), markedLoadCases(),
 		explainCases(),
 		fenceCases(), orderCases(), objectVersionCases(), objectLockCases(),
+		regionCases(), stampCases(), regionLoadCases(),
 	)
 }
 

@@ -174,6 +174,7 @@ type broken struct {
 	brokenMarks
 	brokenExplain
 	brokenObjects
+	brokenRegions
 }
 
 func newBroken(build func(*Model, *broken)) *broken {
@@ -185,7 +186,7 @@ func newBroken(build func(*Model, *broken)) *broken {
 		lease: m.Lease, leaseMany: m.LeaseMany, extend: m.Extend, release: m.Release,
 		appendTo: m.AppendTo, clear: m.Clear, coord: m.Coordinate, stats: m.Stats, close: m.Close,
 		brokenVersions: versionsOf(m), brokenLocks: locksOf(m), brokenObjects: objectsOf(m), brokenExplain: brokenExplain{m.ExplainAs},
-		brokenMarks: brokenMarks{beginWrite: m.BeginWrite, endWrite: m.EndWrite},
+		brokenMarks: brokenMarks{beginWrite: m.BeginWrite, endWrite: m.EndWrite}, brokenRegions: regionsOf(m),
 	}
 	build(m, b)
 	return b

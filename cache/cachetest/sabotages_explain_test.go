@@ -38,7 +38,7 @@ func mapReasons(f func(key string, r *cache.Reason)) func(*Model, *broken) {
 func explainSabotages() []sabotage {
 	return []sabotage{
 		{"explains everything as a value", mapReasons(func(_ string, r *cache.Reason) { r.State = cache.StateValue }),
-			[]string{"Explain/Absent", "Explain/Locked", "Explain/WriteMark", "Explain/Lease", "Explain/Counter", "Explain/JudgeDecides", "Explain/Loading", "Explain/Disabled"}},
+			[]string{"Explain/Absent", "Explain/Locked", "Explain/WriteMark", "Explain/RegionExpired", "Explain/Lease", "Explain/Counter", "Explain/JudgeDecides", "Explain/Loading", "Explain/Disabled"}},
 		{"explains without lifetimes", mapReasons(func(_ string, r *cache.Reason) { r.TTL = 0 }), []string{"Explain/Value", "Explain/Lease"}},
 		{"explains without windows", mapReasons(func(_ string, r *cache.Reason) { r.Sliding = 0 }), []string{"Explain/Value"}},
 		{"explains without locks", mapReasons(func(_ string, r *cache.Reason) { r.Locked = false }), []string{"Explain/Locked"}},

@@ -1,5 +1,5 @@
 -- Begins each script that cares for versions, windows or locks. ARGV[1] is the digest of
--- the key. It finds out what is there and leaves it in state:
+-- the key, and a verdict (see judge.lua). It finds out what is there and leaves it in state:
 --   'value'   a value on which no lock stands, though one may have run out
 --   'locked'  a value with a lock
 --   'hold'    a lock without a value
@@ -7,12 +7,12 @@
 --   'none'    nothing, a lease, or an entry that is damaged
 --   'other'   a counter or foreign data; answered with its first bytes
 -- and beside it head, size (of all), lock (its bytes, '' if there is none), order
--- (its bytes, '' if there is none), writers (of a mark) and now (of the server, in
+-- (its bytes, '' if there is none), stamped (whether it has stamps), writers (of a mark) and now (of the server, in
 -- ms). The offsets are those of internal/envelope, plus 1.
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 63)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local size, lock, order, writers = 0, '', '', ''
+local size, lock, order, stamped, writers = 0, '', '', false, ''
 
 local function number(s, first, last)
   local n = 0
@@ -46,7 +46,7 @@ end
 
 -- Whether head is of an entry of this key.
 local function intact()
-  return string.sub(head, 23, 30) == ARGV[1] and string.sub(head, 45, 50) == string.sub(head, 51, 56)
+  return string.sub(head, 23, 30) == string.sub(ARGV[1], 1, 8) and string.sub(head, 45, 50) == string.sub(head, 51, 56)
 end
 
 local function findMark()
@@ -81,15 +81,16 @@ local function find()
   if kind == 'M' and flags == '\0' then
     return findMark()
   end
-  if kind ~= 'V' and kind ~= 'K' and (kind ~= 'H' or flags ~= '\0') or flags ~= '\0' and flags ~= '\1' then
+  if kind ~= 'V' and kind ~= 'K' and (kind ~= 'H' or flags ~= '\0') or string.byte(flags) > 3 then
     return 'other'
   end
-  local length = 56 + number(head, 37, 40)
-  if flags == '\1' then
-    order = string.sub(head, 57, 64)
-    if length < 64 then
-      return 'none'
-    end
+  local length, first = 56 + number(head, 37, 40), 56
+  if string.byte(flags) % 2 == 1 then
+    order, first = string.sub(head, 57, 64), 64
+  end
+  stamped = string.byte(flags) >= 2
+  if length < first then
+    return 'none'
   end
   if kind ~= 'V' then
     lock = redis.call('GETRANGE', KEYS[1], length, -1)
@@ -108,6 +109,16 @@ end
 
 local state = find()
 local version = string.sub(head, 7, 22)
+
+-- The stamps of the value; '' if it has none.
+local function stamps()
+  local first = 56 + #order
+  if not stamped or size < first + 4 then
+    return ''
+  end
+  local length = number(redis.call('GETRANGE', KEYS[1], first, first + 3), 1, 4)
+  return redis.call('GETRANGE', KEYS[1], first, first + length - 1)
+end
 
 -- Numbers as Redis takes them.
 local function text(n)

@@ -7,7 +7,8 @@
 //
 //	 0  4  magic, its last byte the format's number
 //	 4  1  kind
-//	 5  1  flags; 1: the value has an order, the others are reserved, so 0
+//	 5  1  flags: 1 if the value has an order, 2 if it has stamps; the others are
+//	       reserved, so 0
 //	 6 16  version of a value, token of a lease, epoch of a mark
 //	22  8  digest of the full Redis key
 //	30  6  sliding window in milliseconds; 0: none
@@ -17,6 +18,7 @@
 //	       a lease, 1 if another process waits for it
 //	50  6  the deadline again
 //	56  8  the value's order, if it has one
+//	       its stamps, if it has any
 //	       payload
 //
 // A locked value, and a hold, end with the lock:
@@ -113,6 +115,7 @@ type Header struct {
 	Deadline int64         // milliseconds of the server's clock; 0: none, else with a Window only; of a Lease, 0 or Followed
 	Order    uint64        // of a value in its source; 0: none
 	Lock     Lock          // of a Locked or a Hold
+	Stamps   int           // their length; Append does not look at it
 }
 
 // Lock is what a lock says about itself, in milliseconds of the server's clock.
@@ -180,15 +183,22 @@ func Digest(key string) uint64 {
 // Append appends the entry of the key with this digest to dst. The payload is
 // at most MaxPayload long.
 func Append(dst []byte, h Header, digest uint64, payload []byte) []byte {
+	return appendEntry(dst, h, digest, nil, payload)
+}
+
+func appendEntry(dst []byte, h Header, digest uint64, stamps Stamps, payload []byte) []byte {
 	start := len(dst)
 	var writers []byte
 	if h.Kind == Mark {
 		writers, payload = payload, nil
 	}
 	var flags byte
-	size := len(payload)
+	size := len(stamps) + len(payload)
+	if len(stamps) > 0 {
+		flags |= flagStamps
+	}
 	if h.Order != 0 {
-		flags = flagOrder
+		flags |= flagOrder
 		size += OrderSize
 	}
 	dst = append(dst, Magic...)
@@ -203,7 +213,7 @@ func Append(dst []byte, h Header, digest uint64, payload []byte) []byte {
 	if h.Order != 0 {
 		dst = binary.BigEndian.AppendUint64(dst, h.Order)
 	}
-	dst = append(dst, payload...)
+	dst = append(append(dst, stamps...), payload...)
 	raw := dst[start:]
 	binary.BigEndian.PutUint32(raw[offChecksum:], checksum(raw[:offChecksum], raw[HeaderSize:]))
 	dst = append(append(dst, writers...), writers...)
@@ -238,7 +248,7 @@ func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
 	case kind == Mark:
 		end = HeaderSize
 	}
-	payload = raw[HeaderSize:end:end]
+	payload = raw[HeaderSize:end:end] // and what stands before it, for now
 	if uint64(binary.BigEndian.Uint32(raw[offLength:])) != uint64(len(payload)) ||
 		binary.BigEndian.Uint32(raw[offChecksum:]) != checksum(raw[:offChecksum], payload) {
 		return Header{}, nil, ErrCorrupt
@@ -266,7 +276,10 @@ func Decode(raw []byte, digest uint64) (h Header, payload []byte, err error) {
 		end += (len(raw) - end) / 2
 		payload = raw[HeaderSize:end:end]
 	}
-	return h, payload, nil
+	if raw[offFlags]&flagStamps != 0 {
+		h.Stamps = stampsIn(payload)
+	}
+	return h, payload[h.Stamps:], nil
 }
 
 // lockOf reads a lock that was checked.
@@ -286,7 +299,7 @@ func checkFields(raw, body []byte) error {
 	if deadline != uint48(raw[offAgain:]) || window > maxMillis || deadline != 0 && window == 0 && Kind(raw[offKind]) != Lease {
 		return ErrCorrupt
 	}
-	if raw[offFlags]&^flagOrder != 0 {
+	if raw[offFlags]&^(flagOrder|flagStamps) != 0 {
 		return ErrForeign
 	}
 	rest := raw[HeaderSize+len(body):]
@@ -294,11 +307,11 @@ func checkFields(raw, body []byte) error {
 	ok := true
 	switch Kind(raw[offKind]) {
 	case Value:
-		ok = checkOrder(raw[offFlags], body)
+		ok = checkExtras(raw[offFlags], body)
 	case Lease:
 		ok = bare && deadline <= Followed
 	case Locked:
-		ok = checkOrder(raw[offFlags], body) && checkLock(rest)
+		ok = checkExtras(raw[offFlags], body) && checkLock(rest)
 	case Hold:
 		ok = bare && checkLock(rest) && lockOf(rest).After == 0
 	case Mark:
@@ -312,9 +325,16 @@ func checkFields(raw, body []byte) error {
 	return nil
 }
 
-// checkOrder reports whether body begins with an order if the flags say so.
-func checkOrder(flags byte, body []byte) bool {
-	return flags&flagOrder == 0 || len(body) >= OrderSize && binary.BigEndian.Uint64(body) != 0
+// checkExtras reports whether body begins with an order, and with stamps, if the
+// flags say so.
+func checkExtras(flags byte, body []byte) bool {
+	if flags&flagOrder != 0 {
+		if len(body) < OrderSize || binary.BigEndian.Uint64(body) == 0 {
+			return false
+		}
+		body = body[OrderSize:]
+	}
+	return flags&flagStamps == 0 || stampsIn(body) > 0
 }
 
 // checkLock reports whether raw is a lock, both of its copies.

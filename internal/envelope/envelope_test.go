@@ -218,8 +218,8 @@ func TestErrorsSayWhatItIs(t *testing.T) {
 		"long text":               {[]byte(strings.Repeat("x", 500)), envelope.ErrForeign},
 		"half a magic":            {[]byte(envelope.Magic[:3]), envelope.ErrForeign},
 		"another format":          {reseal(func(b []byte) { b[3] = 2 }), envelope.ErrForeign},
-		"a flag":                  {reseal(func(b []byte) { b[5] = 2 }), envelope.ErrForeign},
-		"a flag more":             {reseal(func(b []byte) { b[5] = 3 }), envelope.ErrForeign},
+		"a flag":                  {reseal(func(b []byte) { b[5] = 4 }), envelope.ErrForeign},
+		"a flag more":             {reseal(func(b []byte) { b[5] = 5 }), envelope.ErrForeign},
 		"an order cut off":        {reseal(func(b []byte) { b[5] = 1 }), envelope.ErrCorrupt},
 		"an order of nothing":     {noOrder, envelope.ErrCorrupt},
 		"a lease with an order":   {mk(envelope.Header{Kind: envelope.Lease, Order: 1}, ""), envelope.ErrCorrupt},
@@ -273,6 +273,9 @@ func FuzzDecode(f *testing.F) {
 	for _, raw := range entries() {
 		f.Add(raw, uint64(digest))
 	}
+	for _, raw := range stampedEntries() {
+		f.Add(raw, uint64(digest))
+	}
 	f.Add([]byte("42"), uint64(0))
 	f.Fuzz(func(t *testing.T, raw []byte, digest uint64) {
 		before := bytes.Clone(raw)
@@ -280,7 +283,7 @@ func FuzzDecode(f *testing.F) {
 		if !bytes.Equal(raw, before) {
 			t.Fatal("Decode changed its input")
 		}
-		if err == nil && !bytes.Equal(envelope.Append(nil, h, digest, payload), raw) {
+		if err == nil && !bytes.Equal(envelope.AppendStamped(nil, h, digest, envelope.StampsOf(raw, h), payload), raw) {
 			t.Fatalf("accepted %x as %+v, which is written differently", raw, h)
 		}
 		if n := testing.AllocsPerRun(1, func() { _, _, _ = envelope.Decode(raw, digest) }); n != 0 {

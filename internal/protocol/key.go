@@ -170,6 +170,10 @@ type Flight struct {
 //
 // A flight that has not begun to read when the caller arrives may be joined
 // without asking.
+//
+// If the load does not know yet that it depends on the region (NamesLate), there
+// are no generations to compare: the token alone decides, and the flight's end
+// decides about those who joined so.
 func MayJoin(f Flight, token, current ID) bool {
 	return f.Token == token && f.Stamp == current
 }
@@ -178,6 +182,10 @@ func MayJoin(f Flight, token, current ID) bool {
 // expired, or when it was lost: one that never was before. So a lost generation
 // means that everything older is gone.
 func NextGeneration(_, fresh ID) ID { return fresh }
+
+// Unexpired reports whether the region has not expired since a load's Moment, at
+// which it had the generation since.
+func Unexpired(since, current ID) bool { return since == current }
 
 // Captured is the stamp of what is stored: the generation read before the load
 // or the transaction began, not the current one.

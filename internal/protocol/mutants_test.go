@@ -25,6 +25,7 @@ var (
 	mixed    = Config{Readers: []int{0, 0}, Gets: 2, Writers: []Mode{Marks, Invalidates}, Crashes: true}
 	regional = Config{Readers: []int{0, 1}, Gets: 2, Writers: []Mode{ExpireRegion}, Regions: true, LosesGeneration: true}
 	joining  = Config{Readers: []int{0, 0}, Gets: 2, Writers: []Mode{ExpireRegion}, Regions: true}
+	naming   = Config{Readers: []int{0, 0}, Gets: 2, Writers: []Mode{ExpireRegion}, Regions: true, NamesLate: true}
 	storing  = Config{Readers: []int{0}, Gets: 2, Writers: []Mode{Marks, ExpireRegion}, Regions: true}
 )
 
@@ -178,6 +179,12 @@ func regionMutants() []mutant {
 		{"a value is judged by a generation read before it", func(p *Protocol) {
 			p.TrustsOldGenerations = true
 		}, joining, StaleRead},
+		{"a late token stamps with the current generation", func(p *Protocol) {
+			p.FillStamp = late
+			p.Unexpired = func(_, _ ID) bool { return true }
+		}, naming, StaleRead},
+		{"who joined late keeps what expired", func(p *Protocol) { p.KeepsLateWaiters = true }, naming, StaleRead},
+		{"joinable while its generations are being checked", func(p *Protocol) { p.JoinsWhileJudged = true }, naming, StaleRead},
 		{"generations are counted", func(p *Protocol) {
 			p.NextGeneration = func(last, _ ID) ID { return last + 1 }
 			p.IDsMatter = true

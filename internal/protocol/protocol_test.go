@@ -55,6 +55,9 @@ func promised() []named {
 		{"region and invalidating, two processes", Config{Readers: twoProcesses, Writers: []Mode{Invalidates, ExpireRegion}, Regions: true, LosesGeneration: true}},
 		{"region and marking, one process", Config{Readers: oneProcess, Writers: []Mode{Marks, ExpireRegion}, Regions: true, LosesGeneration: true, Crashes: true}},
 		{"region and marking, two processes", Config{Readers: twoProcesses, Writers: []Mode{Marks, ExpireRegion}, Regions: true, LosesGeneration: true, Crashes: true}},
+		{"region named late, one process", Config{Readers: oneProcess, Writers: []Mode{ExpireRegion, ExpireRegion}, Regions: true, LosesGeneration: true, NamesLate: true}},
+		{"region named late, two processes", Config{Readers: twoProcesses, Writers: []Mode{ExpireRegion, ExpireRegion}, Regions: true, LosesGeneration: true, NamesLate: true}},
+		{"region named late and invalidating", Config{Readers: oneProcess, Writers: []Mode{Invalidates, ExpireRegion}, Regions: true, LosesGeneration: true, NamesLate: true}},
 		{"region and lost marks", Config{Readers: twoProcesses, Writers: []Mode{Marks, ExpireRegion}, Regions: true, LosesGeneration: true, LosesMarks: true}},
 	}
 }
@@ -138,6 +141,7 @@ func everythingHappened(t *testing.T, all []*Result) {
 		{Load, Done}, {SendFill, Stores}, {SendFill, Refused}, {SendRelease, Done}, {EndFlight, Done},
 		{SendBegin, Done}, {Commit, Done}, {Rollback, Done}, {SendEnd, Stores}, {SendEnd, Deletes}, {SendEnd, Leaves},
 		{SendInvalidate, Done}, {SendExpire, Done}, {Crash, Done},
+		{AskUnexpired, Done}, {AskUnexpired, Refused}, {EndFlight, StartsOver}, {SendRelease, StartsOver},
 		{LeaseRunsOut, Done}, {MarkRunsOut, Done}, {KeyLost, Done}, {GenerationLost, Done},
 		{BeginAgain, Done}, {EndAgain, Deletes}, {EndAgain, Leaves},
 	} {

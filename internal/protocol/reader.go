@@ -31,8 +31,7 @@ func (m *model) reads(s State, i int, visit visit) {
 		m.board(s, i, visit)
 	case Told:
 		told := r.Flight
-		may := func(f Flight) bool { return m.MayJoin(f, told.Token, told.Stamp) }
-		if !m.join(s, i, may, visit) {
+		if !m.join(s, i, m.mayJoin(told), visit) {
 			lead(s, i, visit)
 		}
 	case Asking:
@@ -40,7 +39,13 @@ func (m *model) reads(s State, i int, visit visit) {
 	case Loading:
 		m.load(s, i, visit)
 	case Loaded:
+		if m.NamesLate {
+			m.judge(s, i, visit)
+			return
+		}
 		m.endFlight(s, i, visit)
+	case Judged:
+		m.conclude(s, i, visit)
 	}
 }
 
@@ -108,6 +113,8 @@ func (m *model) board(s State, i int, visit visit) {
 			visit(t, Step{Who: i, Op: Board, Outcome: JoinsEarly})
 		case Loading, Loaded:
 			asks = true
+		case Judged:
+			asks = asks || m.JoinsWhileJudged
 		}
 	}
 	if m.JoinsUnasked {
@@ -152,8 +159,9 @@ func (m *model) join(s State, i int, may func(Flight) bool, visit visit) bool {
 		switch {
 		case !may(other.Flight):
 			continue
-		case other.Phase == Loading:
+		case other.Phase == Loading, m.NamesLate && other.Phase == Loaded, m.JoinsWhileJudged && other.Phase == Judged:
 			r.wait(j)
+			r.Fills = m.NamesLate // it is late
 		case other.Phase == Loaded:
 			step.Outcome = JoinsLate
 			returns(r, other.Version, &step)
@@ -194,6 +202,9 @@ func (m *model) askLease(s State, i int, visit visit) {
 		step.Outcome = Leads
 	}
 	r.Phase, r.Flight.Token, r.Fills = Loading, key.Token, reply == Granted
+	if m.NamesLate {
+		r.Flight.Stamp = m.generation(&s)
+	}
 	if !m.ReplicaLag {
 		r.Floor = 0 // the source brings what is committed, which is at least that
 	}
@@ -209,6 +220,12 @@ func (m *model) load(s State, i int, visit visit) {
 		version = s.Replica
 	}
 	step := Step{Who: i, Op: Load}
+	if m.NamesLate {
+		r := &s.Readers[i]
+		r.Phase, r.Version, step.Version = Loaded, version, version
+		visit(s, step)
+		return
+	}
 	leader := s.Readers[i]
 	m.deliver(&s, i, version, &step)
 	r := &s.Readers[i]

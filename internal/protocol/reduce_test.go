@@ -41,6 +41,7 @@ func TestReductionLosesNothing(t *testing.T) {
 		{Readers: []int{0, 1}, Gets: 1, Writers: []Mode{Marks, Invalidates}, Crashes: true},
 		{Readers: []int{0, 0}, Gets: 1, Writers: []Mode{Marks, Marks}, LosesMarks: true},
 		{Readers: []int{0, 0}, Gets: 1, Writers: []Mode{ExpireRegion, ExpireRegion}, Regions: true, LosesGeneration: true},
+		{Readers: []int{0, 0}, Gets: 1, Writers: []Mode{ExpireRegion, ExpireRegion}, Regions: true, LosesGeneration: true, NamesLate: true},
 		{Readers: []int{0, 0, 1}, Gets: 1, Writers: []Mode{Invalidates}},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {

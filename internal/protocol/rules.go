@@ -15,6 +15,7 @@ type Protocol struct {
 	// What processes do.
 	MayJoin        func(f Flight, token, current ID) bool
 	NextGeneration func(last, fresh ID) ID
+	Unexpired      func(since, current ID) bool  // NamesLate: whether a region is what it was at a load's Moment
 	FillStamp      func(captured, current ID) ID // of what a load stores
 	EndStamp       func(captured, current ID) ID // of what END_WRITE stores
 
@@ -31,6 +32,8 @@ type Protocol struct {
 	TrustsOldGenerations bool // a flight that finds a value uses the generation that it read before
 	JoinsUnasked         bool // a caller that missed joins whatever flight there is, without a PEEK
 	SharesOldAnswers     bool // a caller that missed uses an answer to a PEEK that was served before it arrived
+	JoinsWhileJudged     bool // NamesLate: a flight may be joined until its waiters are told
+	KeepsLateWaiters     bool // NamesLate: who joined late gets what there is
 	InvalidatesFirst     bool // a writer without a mark sends INVALIDATE before its commit, not after it
 
 	// IDsMatter says that ids are more than compared, as those of a counter
@@ -50,6 +53,7 @@ func Larder() Protocol {
 		EndWrite:       EndWrite,
 		MayJoin:        MayJoin,
 		NextGeneration: NextGeneration,
+		Unexpired:      Unexpired,
 		FillStamp:      Captured,
 		EndStamp:       Captured,
 		LeaseToken:     func(_ int, fresh ID) ID { return fresh },
@@ -72,7 +76,8 @@ type Config struct {
 	Gets    int   // how often each reader gets the key, at most 3
 	Writers []Mode
 
-	Regions bool // the value depends on a region
+	Regions   bool // the value depends on a region
+	NamesLate bool // of which a load knows only at its end
 
 	Only Property // the one to look for; Kept for any
 

@@ -30,9 +30,9 @@ type Reader struct {
 	Left    uint8  // gets not started yet
 	Floor   uint8  // what was acked when the get in progress began
 	Flight  Flight // the one it leads; before that, what it knows of the key and the region
-	Version uint8  // Seen, Checking: of the value; Loaded: of what it brought
+	Version uint8  // Seen, Checking: of the value; Loaded, Judged: of what it brought
 	Leader  int8   // Waiting: the reader that leads the flight
-	Fills   bool   // Loading, Loaded: the lease is its own
+	Fills   bool   // Loading, Loaded, Judged: the lease is its own. Waiting: see late
 }
 
 // ReaderPhase is how far a reader's get is.
@@ -48,6 +48,7 @@ const (
 	Loading              // its flight has begun to read the source
 	Loaded               // its flight has read the source, and is not over
 	Waiting              // it joined a flight
+	Judged               // NamesLate: its flight knows whether the region expired, which its waiters do not; then Flight.Stamp is 0
 )
 
 // Writer is one write. Fields that its phase has no use for are 0.

@@ -27,7 +27,8 @@ const (
 	ReplicaFollows
 	BeginAgain
 	EndAgain
-	ops // their number
+	AskUnexpired // NamesLate: whether the region expired since the load began
+	ops          // their number
 )
 
 // String returns the op in words.
@@ -35,7 +36,7 @@ func (o Op) String() string {
 	return [...]string{"look", "read the generation", "PEEK", "board a flight", "LEASE", "load", "FILL", "RELEASE",
 		"end a flight", "BEGIN_WRITE", "commit", "roll back", "END_WRITE", "INVALIDATE", "expire the region", "crash",
 		"the lease runs out", "the mark runs out", "the key is lost", "the generation is lost", "the replica follows",
-		"BEGIN_WRITE again", "END_WRITE again"}[o]
+		"BEGIN_WRITE again", "END_WRITE again", "ask about the region"}[o]
 }
 
 // Outcome is how a step turned out, where it may turn out in several ways.
@@ -51,16 +52,17 @@ const (
 	Joins              // the get waits for a flight that may have read
 	JoinsLate          // the get takes what a flight has brought and not yet stored
 	Stores             // the key holds the value now
-	Refused            // it does not, because the lease is gone
+	Refused            // it does not, because the lease is gone or the region expired
 	Deletes            // the key is absent now
 	Leaves             // a mark stays
+	StartsOver         // somebody who joined late may not have what the flight brought
 	outcomes           // their number
 )
 
 // String returns the outcome in words.
 func (o Outcome) String() string {
 	return [...]string{"done", "hit", "miss", "leads", "bypasses", "joins early", "joins", "joins late",
-		"stores", "refused", "deletes", "leaves"}[o]
+		"stores", "refused", "deletes", "leaves", "starts over"}[o]
 }
 
 // Property is what a protocol has to keep.

@@ -103,7 +103,7 @@ func (id ID) String() string { return fmt.Sprintf("#%d", uint8(id)) }
 // says returns what a step from before did, in words.
 func (m *model) says(before State, l *Line) string {
 	switch l.Op {
-	case Look, ReadGeneration, SendPeek, Board, AskLease, Load, SendFill, SendRelease, EndFlight:
+	case Look, ReadGeneration, SendPeek, Board, AskLease, Load, SendFill, SendRelease, EndFlight, AskUnexpired:
 		r := fmt.Sprintf("R%d", l.Who+1)
 		if len(m.Readers) > 1 {
 			r += fmt.Sprintf(" in P%d", m.Readers[l.Who]+1)
@@ -151,10 +151,23 @@ func readerSays(before Reader, l *Line) string {
 		return fmt.Sprintf("LEASE: no, there is %v; loads without", l.After.Key)
 	case Load:
 		return fmt.Sprintf("reads v%d from the source", l.Version)
-	case EndFlight:
-		return "ends its load"
-	case SendRelease:
-		return fmt.Sprintf("RELEASE of %v", before.Flight.Token)
+	case AskUnexpired:
+		if l.Outcome == Refused {
+			return "names the region, which expired"
+		}
+		return "names the region, which did not expire"
+	case EndFlight, SendRelease:
+		said := "ends its load"
+		if l.Op == SendRelease {
+			said = fmt.Sprintf("RELEASE of %v", before.Flight.Token)
+		}
+		if before.Phase == Judged {
+			said += fmt.Sprintf(", all who wait get v%d", before.Version)
+		}
+		if l.Outcome == StartsOver {
+			said += " or start over"
+		}
+		return said
 	}
 	said := fmt.Sprintf("FILL of v%d under %v", before.Version, before.Flight.Token)
 	if l.Outcome == Refused {

@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Script is a Lua script that touches one key. Make it once.
+// Script is a Lua script. Make it once.
 type Script struct {
 	text, digest string
 }
@@ -46,4 +46,16 @@ func isForgotten(cmd redis.Cmder) bool {
 	args[0], args[1] = "eval", c.script.text
 	c.Cmd = redis.NewCmd(context.Background(), args...)
 	return true
+}
+
+// CmdOf is Cmd for a script that touches several keys. They must be on one
+// server: see Transport.Single.
+func (s *Script) CmdOf(ctx context.Context, keys []string, args ...any) *ScriptCmd {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, "evalsha", s.digest, len(keys))
+	for _, key := range keys {
+		all = append(all, key)
+	}
+	all = append(all, args...)
+	return &ScriptCmd{redis.NewCmd(ctx, all...), s}
 }
