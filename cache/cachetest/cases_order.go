@@ -24,6 +24,24 @@ func orderCases() []testCase {
 			},
 		},
 		{
+			name: "SetIfNewer/ExpiredRegionIsNoOrder", needs: []need{regions},
+			rule: "SetIfNewer takes tokens, and an entry whose region has expired is none: any order replaces it.",
+			run: func(e *env) {
+				token := cache.RegionToken("rows")
+				opts := cache.EntryOptions{TTL: time.Hour, Tokens: []cache.Token{token}}
+				store := func(order uint64) error {
+					return as[cache.Ordered](e).SetIfNewer(e.ctx, "k", []byte("v"), order, opts)
+				}
+				e.must("SetIfNewer", store(7))
+				e.wantOrdered("k", "v", 7)
+				e.wantErr("SetIfNewer of something older", store(6), cache.ErrOutdated)
+				e.must("ExpireTokens", as[cache.Regions](e).ExpireTokens(e.ctx, token))
+				e.wantMiss("k")
+				e.must("SetIfNewer", store(1))
+				e.wantOrdered("k", "v", 1)
+			},
+		},
+		{
 			name: "SetIfNewer/OlderIsRefused",
 			rule: "SetIfNewer of an older value is an *OutdatedError that tells the entry's order; value, version and expiration stay.",
 			run: func(e *env) {

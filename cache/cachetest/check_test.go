@@ -43,13 +43,13 @@ func TestCheckCatchesSabotages(t *testing.T) {
 			s := sabotageNamed(t, name)
 			cfg := Config{New: func(testing.TB) cache.Cache { return newBroken(s.build) }}
 			sequences := sequenceGenerator()
-			for seed := 1; seed <= 1000; seed++ {
+			for seed := 1; seed <= 4000; seed++ {
 				if diff := compare(t, cfg.withDefaults(t), sequences.Example(seed)); diff != "" {
 					t.Logf("caught by sequence %d: %s", seed, diff)
 					return
 				}
 			}
-			t.Error("not caught by 1000 sequences")
+			t.Error("not caught by 4000 sequences")
 		})
 	}
 }

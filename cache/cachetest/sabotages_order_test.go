@@ -69,6 +69,10 @@ func orderSabotages() []sabotage {
 				return err
 			}
 		}, []string{"SetIfNewer/OtherWritesForget"}},
+		{"stores in order without tokens", orders(func(m *Model, ctx context.Context, key string, value []byte, order uint64, o cache.EntryOptions) error {
+			o.Tokens = nil
+			return m.SetIfNewer(ctx, key, value, order, o)
+		}), []string{"SetIfNewer/ExpiredRegionIsNoOrder"}},
 		{"remembers orders for good", func(m *Model, b *broken) {
 			last := map[string]uint64{}
 			b.setIfNewer = func(ctx context.Context, key string, value []byte, order uint64, o cache.EntryOptions) error {

@@ -30,6 +30,8 @@ func stampedEntries() map[string][]byte {
 		"empty":   stamped(envelope.Header{Kind: envelope.Value, ID: id}, ""),
 		"bounded": stamped(envelope.Header{Kind: envelope.Value, ID: id, Window: time.Hour, Deadline: 1_900_000_000_000}, "hello"),
 		"locked":  stamped(envelope.Header{Kind: envelope.Locked, ID: id, Lock: lock}, "hello"),
+		"ordered": stamped(envelope.Header{Kind: envelope.Value, ID: id, Order: 1 << 60}, "hello"),
+		"both":    stamped(envelope.Header{Kind: envelope.Locked, ID: id, Order: 1, Lock: lock}, "hello"),
 	}
 }
 
@@ -93,7 +95,7 @@ func TestStampsFormatIsFixed(t *testing.T) {
 	if string(packed) != section {
 		t.Fatalf("got  %x\nwant %x", packed, section)
 	}
-	want := "\xc1LD\x01" + "V" + "\x01" + string(id[:]) +
+	want := "\xc1LD\x01" + "V" + "\x02" + string(id[:]) +
 		"\x01\x23\x45\x67\x89\xab\xcd\xef" + "\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x2e"
 	sum := crc32.Checksum([]byte(want+section+"xyz"), crc32.MakeTable(crc32.Castagnoli))
 	want = string(binary.BigEndian.AppendUint32([]byte(want), sum)) + strings.Repeat("\x00", 12) + section + "xyz"
