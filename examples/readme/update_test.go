@@ -10,21 +10,24 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/region"
 )
 
-// The function in the README is this one, to the letter.
-func TestReadmeShowsThisFunction(t *testing.T) {
+// The functions in the README are these, to the letter.
+func TestReadmeShowsTheseFunctions(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.ReadFile("update.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, function, ok := strings.Cut(string(file), "it is in the README.\n")
-	if !ok || !strings.Contains(string(readme), "\n```go\n"+function+"```\n") {
-		t.Error("README.md shows another function than update.go")
+	for _, name := range []string{"update.go", "regions.go"} {
+		file, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, functions, ok := strings.Cut(string(file), "it is in the README.\n")
+		if !ok || !strings.Contains(string(readme), "\n```go\n"+functions+"```\n") {
+			t.Errorf("README.md shows other functions than %s", name)
+		}
 	}
 }
 
@@ -55,4 +58,29 @@ func Example_sell() {
 	// written: 96 true
 	// an older row is refused: true
 	// 7 <nil>
+}
+
+func Example_move() {
+	ctx := context.Background()
+	c, err := larder.Open("memory://", nil)
+	if err != nil {
+		panic(err)
+	}
+	defer c.Close(ctx)
+	regions, err := region.New(c)
+	if err != nil {
+		panic(err)
+	}
+	shop := Shop{Cache: c, Regions: regions, Categories: regions.Named("category"), DB: Database{1: "fruit", 2: "fruit", 3: "bread"}}
+	fmt.Println(list(ctx, shop, "fruit"))
+	fmt.Println(list(ctx, shop, "bread"))
+	fmt.Println(move(ctx, shop, 2, "fruit", "bread"))
+	fmt.Println(list(ctx, shop, "fruit"))
+	fmt.Println(list(ctx, shop, "bread"))
+	// Output:
+	// [1 2] <nil>
+	// [3] <nil>
+	// <nil>
+	// [1] <nil>
+	// [2 3] <nil>
 }
