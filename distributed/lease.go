@@ -208,22 +208,28 @@ func (c *Cache) sendLeases(ctx context.Context, b *batch, asked []*asking) []err
 	return errs
 }
 
-// leaseReply tells what the answer to a means.
-func (c *Cache) leaseReply(ctx context.Context, a *asking, err error) (cache.LeaseReply, error) {
+// answered tells what a request for a lease ended with: a reply, or what is there
+// instead of the lease.
+func (c *Cache) answered(a *asking, text func() (string, error), err error) (there string, isThere bool, reply cache.LeaseReply, _ error) {
 	switch {
 	case errors.Is(err, redis.Nil):
-		return cache.LeaseReply{State: cache.LeaseGranted, Lease: a.token}, nil
+		return "", false, cache.LeaseReply{State: cache.LeaseGranted, Lease: a.token}, nil
 	case isWrongType(err):
-		return cache.LeaseReply{State: cache.LeaseRefused}, nil
-	case err != nil:
-		if errors.Is(err, cache.ErrOutcomeUnknown) {
-			c.forgetLease(a)
-		}
-		return cache.LeaseReply{}, serverError(err)
+		return "", false, cache.LeaseReply{State: cache.LeaseRefused}, nil
+	case errors.Is(err, cache.ErrOutcomeUnknown):
+		c.forgetLease(a)
+	case err == nil:
+		there, err = text()
+		isThere = err == nil
 	}
-	there, err := a.cmd.Text()
-	if err != nil {
-		return cache.LeaseReply{}, serverError(err)
+	return there, isThere, cache.LeaseReply{}, serverError(err)
+}
+
+// leaseReply tells what the answer to a means.
+func (c *Cache) leaseReply(ctx context.Context, a *asking, err error) (cache.LeaseReply, error) {
+	there, isThere, reply, err := c.answered(a, a.cmd.Text, err)
+	if !isThere {
+		return reply, err
 	}
 	e := decode(a.name, []byte(there))
 	if e.damaged() {

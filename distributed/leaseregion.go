@@ -108,22 +108,11 @@ func (c *Cache) takeExpired(ctx context.Context, asked []*asking, replies []cach
 
 // takeReply tells what the take script's answer means.
 func (c *Cache) takeReply(a *asking, cmd *transport.ScriptCmd, err error) (cache.LeaseReply, error) {
-	switch {
-	case errors.Is(err, redis.Nil):
-		return cache.LeaseReply{State: cache.LeaseGranted, Lease: a.token}, nil
-	case isWrongType(err):
-		return cache.LeaseReply{State: cache.LeaseRefused}, nil
-	case err != nil:
-		if errors.Is(err, cache.ErrOutcomeUnknown) {
-			c.forgetLease(a)
-		}
-		return cache.LeaseReply{}, serverError(err)
+	there, isThere, reply, err := c.answered(a, cmd.Text, err)
+	if !isThere {
+		return reply, err
 	}
-	there, err := cmd.Text()
-	if err != nil {
-		return cache.LeaseReply{}, serverError(err)
-	}
-	reply := decode(a.name, []byte(there)).reply()
+	reply = decode(a.name, []byte(there)).reply()
 	if reply.State == cache.LeaseFree { // damaged: the next call takes it
 		reply.State = cache.LeaseRefused
 	}
