@@ -16,13 +16,14 @@ type climber struct {
 
 const (
 	firstShare = 0.01
-	firstStep  = 0.0625
+	firstStep  = 0.04
 	leastShare = 0.005
 	mostShare  = 0.8
 	stepDecay  = 0.98
 	restartAt  = 0.05 // such a change of the hit ratio makes it start anew
 	sampleSpan = 10   // reads per entry
 	checkEach  = 16   // inserts, or a part of the entries
+	leastSpan  = 512  // entries that a sample is taken for, at least
 )
 
 // climb ends the sample if it is large enough. It is called for each insert.
@@ -34,7 +35,7 @@ func (p *policy[V]) climb() {
 	c.inserts = 0
 	hits, misses := p.reads()
 	reads := hits - c.hits + misses - c.misses
-	if reads < uint64(sampleSpan*max(checkEach, p.resident())) {
+	if reads < uint64(sampleSpan*max(leastSpan, p.resident())) {
 		return
 	}
 	c.adjust(float64(hits-c.hits) / float64(reads))
