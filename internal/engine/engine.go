@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"hash/maphash"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type Engine[V any] struct {
 	keep   func(*Node[V], int64) int64
 	tidied func()
 
+	heaviest atomic.Int64 // the limit of weight
 	policy   policy[V]
 	counters counters
 }
@@ -41,7 +43,8 @@ type Options[V any] struct {
 	Keep func(n *Node[V], now int64) int64
 
 	// Tidied is called with no lock held after the engine, by itself, has
-	// reclaimed what expired.
+	// reclaimed what expired: on the goroutine of a timer, and on two at once if
+	// it takes longer than the next timer.
 	Tidied func()
 }
 
@@ -89,6 +92,7 @@ func New[V any](o Options[V]) *Engine[V] {
 	p := &e.policy
 	p.limits, p.slots, p.clock = o.Limits, newSlots[V](), e.clock
 	p.freed.L = &p.mu
+	e.heaviest.Store(o.Limits.heaviest())
 	p.wheel.time, p.armed = e.clock.now(), Never
 	p.wakeUp, p.reads = waker(e), e.counters.sum
 	p.climber.share, p.climber.step = firstShare, firstStep
@@ -173,9 +177,13 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 	if err != nil {
 		return err
 	}
-	defer func() { // also if change panics
+	beyond := false // pinned entries alone may be: see Resize
+	defer func() {  // also if change panics
 		s.mu.Unlock()
 		e.giveBack(held)
+		if beyond {
+			e.shrink()
+		}
 	}()
 	deadline := int64(Never)
 	if old != nil {
@@ -195,6 +203,7 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 		held = e.insertLocked(s, next, tagOf(hash), held)
 	default:
 		next.hash = home(hash)
+		beyond = old.Pinned() && !next.Pinned()
 		held = e.replaceLocked(s, old, next, deadline, held)
 	}
 	return nil
@@ -209,9 +218,13 @@ func (e *Engine[V]) lockWithRoom(s *shard[V], hash uint64, key string, weight in
 		old = s.table.Load().find(hash, key)
 	}
 	for {
+		if weight > e.heaviest.Load() {
+			e.giveBack(held)
+			return room{}, nil, ErrTooHeavy
+		}
 		if need := roomFor(old, weight); !held.covers(need) {
 			e.giveBack(held)
-			if held, err = e.makeRoom(need, weight); err != nil {
+			if held, err = e.makeRoom(need); err != nil {
 				return room{}, nil, err
 			}
 		}

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,15 +33,15 @@ func TestAnEntryIsGoneAtItsDeadline(t *testing.T) {
 func TestExpiredEntriesAreReclaimedWithoutACall(t *testing.T) {
 	for _, ttl := range []time.Duration{time.Millisecond, 3 * time.Second, 70 * time.Second, 2 * time.Hour, 100 * time.Hour, 9 * 365 * 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			gone, tidied := 0, 0
+			var gone, tidied atomic.Int64
 			e := New(Options[int]{
 				Gone: func(_ *Node[int], c Cause) {
 					if c != Expired {
 						t.Errorf("TTL %v: got cause %v, want Expired", ttl, c)
 					}
-					gone++
+					gone.Add(1)
 				},
-				Tidied: func() { tidied++ },
+				Tidied: func() { tidied.Add(1) },
 			})
 			for i := range 1000 {
 				mustSet(t, e, expiring(e, fmt.Sprint(i), ttl))
@@ -48,13 +49,13 @@ func TestExpiredEntriesAreReclaimedWithoutACall(t *testing.T) {
 			mustSet(t, e, node("stays", 1))
 			time.Sleep(ttl - 1)
 			synctest.Wait()
-			if gone != 0 {
-				t.Errorf("TTL %v: got %d reclaimed before the deadline, want none", ttl, gone)
+			if n := gone.Load(); n != 0 {
+				t.Errorf("TTL %v: got %d reclaimed before the deadline, want none", ttl, n)
 			}
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
-			if gone != 1000 || tidied == 0 {
-				t.Errorf("TTL %v: got %d reclaimed two seconds later, want 1000", ttl, gone)
+			if n := gone.Load(); n != 1000 || tidied.Load() == 0 {
+				t.Errorf("TTL %v: got %d reclaimed two seconds later, want 1000", ttl, n)
 			}
 			wantValue(t, e, "stays", 1)
 		})

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -42,6 +43,13 @@ type policy[V any] struct {
 type Limits struct {
 	Entries int64
 	Weight  int64
+}
+
+func (l Limits) heaviest() int64 {
+	if l.Weight == 0 {
+		return math.MaxInt64
+	}
+	return l.Weight
 }
 
 // fit reports whether that many more fit.

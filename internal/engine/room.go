@@ -25,18 +25,15 @@ func roomFor[V any](old *Node[V], weight int64) room {
 
 func (r room) covers(need room) bool { return r.entries >= need.entries && r.weight >= need.weight }
 
-// makeRoom reserves need for a node of that weight, and evicts for that if it
-// must. No lock is held. What others have reserved, or are about to evict, may
+// makeRoom reserves need, and evicts for that if it must. No lock is held. What others have reserved, or are about to evict, may
 // still turn out to be room, so it waits for them before it gives up; nobody
 // waits here with anything reserved.
-func (e *Engine[V]) makeRoom(need room, weight int64) (room, error) {
+func (e *Engine[V]) makeRoom(need room) (room, error) {
 	p, now := &e.policy, e.clock.coarse()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		switch {
-		case p.limits.Weight > 0 && weight > p.limits.Weight:
-			return room{}, ErrTooHeavy
 		case !p.fitBesidePinned(need.entries, need.weight):
 			return room{}, ErrFull
 		case p.fit(need.entries, need.weight):
@@ -138,13 +135,22 @@ func (p *policy[V]) release(r room) {
 }
 
 // Resize changes the limits and evicts down to them. Pinned nodes stay, even if
-// they alone exceed them.
+// they alone exceed them; nothing is stored then beside them.
 func (e *Engine[V]) Resize(limits Limits) {
+	p := &e.policy
+	p.mu.Lock()
+	p.limits = limits
+	e.heaviest.Store(limits.heaviest())
+	p.freed.Broadcast()
+	p.mu.Unlock()
+	e.shrink()
+}
+
+// shrink evicts down to the limits. No lock is held.
+func (e *Engine[V]) shrink() {
 	p, now := &e.policy, e.clock.coarse()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.limits = limits
-	p.freed.Broadcast()
 	for !p.fit(0, 0) {
 		switch {
 		case e.evictLocked(room{}, now):
