@@ -16,7 +16,7 @@ type climber struct {
 
 const (
 	firstShare = 0.01
-	firstStep  = 0.04
+	firstStep  = 0.09
 	leastShare = 0.005
 	mostShare  = 0.8
 	stepDecay  = 0.98

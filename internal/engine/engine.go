@@ -282,16 +282,17 @@ func (e *Engine[V]) replaceLocked(s *shard[V], old, next *Node[V], registered in
 // removeLocked takes n out of the table and the policy.
 func (e *Engine[V]) removeLocked(s *shard[V], n *Node[V], cause Cause) {
 	s.removeLocked(n)
-	e.leftLocked(n, cause)
+	e.left(n, cause)
+	e.policy.mu.Lock()
+	e.policy.leave(n)
+	e.policy.mu.Unlock()
 }
 
-// leftLocked is for a node that was taken out of the table.
-func (e *Engine[V]) leftLocked(n *Node[V], cause Cause) {
+// left tells everybody that n was taken out of the table. The lock of its key
+// is held.
+func (e *Engine[V]) left(n *Node[V], cause Cause) {
 	n.kill()
 	if e.gone != nil {
 		e.gone(n, cause)
 	}
-	e.policy.mu.Lock()
-	e.policy.leave(n)
-	e.policy.mu.Unlock()
 }

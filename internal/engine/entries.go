@@ -41,7 +41,10 @@ func (e *Engine[V]) clearShard(s *shard[V]) {
 	for i := range t.buckets {
 		for place := range t.buckets[i].nodes {
 			if n := t.buckets[i].nodes[place].Load(); n != nil {
-				e.leftLocked(n, Removed)
+				e.left(n, Removed)
+				e.policy.mu.Lock()
+				e.policy.leave(n)
+				e.policy.mu.Unlock()
 			}
 		}
 	}

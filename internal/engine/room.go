@@ -71,33 +71,35 @@ func (e *Engine[V]) evictLocked(need room, now int64) bool {
 		return false
 	}
 	p.unstable++
-	p.mu.Unlock()
 	for _, n := range victims {
+		p.mu.Unlock()
 		e.evict(n, now)
 	}
-	p.mu.Lock()
 	p.unstable--
 	p.freed.Broadcast()
 	return true
 }
 
 // evict removes n, whose slot was taken out of its queue, unless it was
-// replaced or removed in the meantime.
+// replaced or removed in the meantime. No lock is held; it returns with that of
+// the policy.
 func (e *Engine[V]) evict(n *Node[V], now int64) {
-	s := &e.shards[uint64(n.hash)>>e.shift]
+	s, p := &e.shards[uint64(n.hash)>>e.shift], &e.policy
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !n.Dead() && !n.Pinned() {
-		cause := Capacity
-		if now >= n.Deadline() {
-			cause = Expired
-		}
-		e.removeLocked(s, n, cause)
+	if n.Dead() {
+		p.mu.Lock()
+		p.restore(n.pos)
 		return
 	}
-	e.policy.mu.Lock()
-	e.policy.restore(n.pos)
-	e.policy.mu.Unlock()
+	cause := Capacity
+	if now >= n.Deadline() {
+		cause = Expired
+	}
+	s.removeLocked(n)
+	e.left(n, cause)
+	p.mu.Lock()
+	p.leave(n)
 }
 
 // restore puts a slot back into a queue that was taken out, if its entry is
