@@ -237,16 +237,17 @@ func (e *Engine[V]) lockWithRoom(s *shard[V], hash uint64, key string, weight in
 }
 
 // insertLocked publishes n, whose room is held, and returns what is still held.
+// Who finds n in a queue before it is published waits for the lock of its key.
 func (e *Engine[V]) insertLocked(s *shard[V], n *Node[V], tag uint64, held room) room {
 	p := &e.policy
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	n.pos = p.slots.take()
 	p.slots.at(n.pos).node.Store(n)
-	s.insertLocked(n, tag)
 	p.admit(n.pos, n)
 	p.schedule(n.pos, n.Deadline())
 	p.release(room{held.entries - 1, held.weight - n.weight, held.reserved})
+	p.mu.Unlock()
+	s.insertLocked(n, tag)
 	return room{}
 }
 
