@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"hash/maphash"
+	"math/bits"
 	"sync/atomic"
 	"time"
 )
@@ -41,6 +42,11 @@ type Options[V any] struct {
 	// at now shall stay for now, as one that is locked; it returns until when.
 	// nil: none does.
 	Keep func(n *Node[V], now int64) int64
+
+	// Reads tells how many hits and misses there were so far, for an owner that
+	// counts them itself; the policy learns from it. nil: the engine counts what
+	// Get, Hit and Miss are called for.
+	Reads func() (hits, misses uint64)
 
 	// Tidied is called with no lock held after the engine, by itself, has
 	// reclaimed what expired: on the goroutine of a timer, and on two at once if
@@ -94,7 +100,10 @@ func New[V any](o Options[V]) *Engine[V] {
 	p.freed.L = &p.mu
 	e.heaviest.Store(o.Limits.heaviest())
 	p.wheel.time, p.armed = e.clock.now(), Never
-	p.wakeUp, p.reads = waker(e), e.counters.sum
+	p.wakeUp, p.reads = waker(e), o.Reads
+	if p.reads == nil {
+		p.reads = e.counters.sum
+	}
 	p.climber.share, p.climber.step = firstShare, firstStep
 	return e
 }
@@ -123,9 +132,24 @@ func (e *Engine[V]) shardOf(hash uint64) *shard[V] { return &e.shards[hash>>32>>
 
 // Find returns the node under key, or nil. It counts as a use of it, but not
 // as a hit; the node may have expired. It takes no lock and does not keep key.
+//
+// It is table.find written out, which saves a hit the tenth part of its time.
 func (e *Engine[V]) Find(key string) *Node[V] {
 	hash := maphash.String(e.seed, key)
-	n := e.shardOf(hash).table.Load().find(hash, key)
+	t := e.shardOf(hash).table.Load()
+	b := &t.buckets[home(hash)&t.mask]
+	tags := b.tags.Load()
+	for m := matches(tags, tagOf(hash)); m != 0; m &= m - 1 {
+		n := b.nodes[bits.TrailingZeros64(m)/8].Load()
+		if n != nil && n.key == key {
+			n.use()
+			return n
+		}
+	}
+	if tags < passedOne {
+		return nil
+	}
+	n := t.findBeyond(hash, key)
 	if n != nil {
 		n.use()
 	}
