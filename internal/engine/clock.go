@@ -49,14 +49,15 @@ func (c *clock) before(deadline int64) bool {
 	if deadline == Never || c.cached.Load() < deadline-int64(clockMargin) {
 		return true
 	}
-	return c.exactlyBefore(deadline)
+	return c.exact() < deadline
 }
 
-func (c *clock) exactlyBefore(deadline int64) bool {
+// exact reads the clock, and writes the time down if that is due.
+func (c *clock) exact() int64 {
 	if c.cached.Load() == outdated {
-		return c.refresh() < deadline
+		return c.refresh()
 	}
-	return c.now() < deadline
+	return c.now()
 }
 
 // coarse returns the time, or what it was up to clockPeriod ago.

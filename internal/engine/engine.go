@@ -124,8 +124,7 @@ func (e *Engine[V]) Slide(n *Node[V], window, limit int64) bool {
 	if seen < deadline-int64(clockMargin) && min(seen+window, limit)-deadline <= window/slideParts {
 		return true
 	}
-	e.clock.refresh()
-	return n.Slide(e.clock.now(), window, limit)
+	return n.Slide(e.clock.exact(), window, limit)
 }
 
 func (e *Engine[V]) shardOf(hash uint64) *shard[V] { return &e.shards[hash>>32>>e.shift] }

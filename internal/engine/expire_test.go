@@ -161,6 +161,27 @@ func TestReclaimTakesOnlyWhatHasExpired(t *testing.T) {
 	})
 }
 
+// A reader may hold a node that has expired and was removed since it was found.
+func TestAReclaimedNodeIsNotLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options[int]{})
+		mustSet(t, e, expiring(e, "a", time.Second))
+		n := e.Find("a")
+		if !e.Live(n) {
+			t.Error("got a live node taken for expired")
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		wantNone(t, e, "a")
+		for range 2 { // with and without a cached time
+			if e.Live(n) || e.Slide(n, int64(time.Hour), Never) || n.Slide(0, int64(time.Hour), Never) || !n.Dead() {
+				t.Error("got a reclaimed node taken for live")
+			}
+			e.clock.refresh()
+		}
+	})
+}
+
 func TestADeadlineThatComputeSetsIsTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := New(Options[int]{})

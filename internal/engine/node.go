@@ -10,8 +10,8 @@ import (
 const Never = math.MaxInt64
 
 // ended is the deadline of a node whose end as expired is decided: nothing
-// moves it any more.
-const ended = math.MinInt64
+// moves it any more. It leaves room for subtraction.
+const ended = math.MinInt64 / 2
 
 // Node is what the table holds under a key. A change of the value is another
 // node. The first line of the node has all that a hit looks at, if V is no

@@ -3,7 +3,7 @@ package hitratio
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strings"
 )
 
 // Row is one trace at one size: the hit ratios, in percent, of the best that is
@@ -48,27 +48,24 @@ func MeanOfBest(rows []Row, i int) float64 {
 
 // Write writes rows as a table in Markdown.
 func Write(w io.Writer, rows []Row, contenders []Contender) error {
-	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
-	fmt.Fprint(t, "| trace\t size\t OPT\t")
+	var b strings.Builder
+	b.WriteString("| trace | size | OPT |")
 	for _, c := range contenders {
-		fmt.Fprintf(t, " %s\t", c.Name)
+		fmt.Fprintf(&b, " %s |", c.Name)
 	}
-	fmt.Fprint(t, "\n|---\t---:\t---:\t")
-	for range contenders {
-		fmt.Fprint(t, "---:\t")
-	}
-	fmt.Fprintln(t)
+	b.WriteString("\n|---|---:|---:|" + strings.Repeat("---:|", len(contenders)) + "\n")
 	for _, r := range rows {
-		fmt.Fprintf(t, "| %s\t %d\t %.1f\t", r.Trace, r.Size, r.Best)
+		fmt.Fprintf(&b, "| %s | %d | %.1f |", r.Trace, r.Size, r.Best)
 		for _, ratio := range r.Ratio {
-			fmt.Fprintf(t, " %.1f\t", ratio)
+			fmt.Fprintf(&b, " %.1f |", ratio)
 		}
-		fmt.Fprintln(t)
+		b.WriteByte('\n')
 	}
-	fmt.Fprint(t, "| mean of OPT\t \t 100\t")
+	b.WriteString("| mean of OPT | | 100 |")
 	for i := range contenders {
-		fmt.Fprintf(t, " %.1f\t", MeanOfBest(rows, i))
+		fmt.Fprintf(&b, " %.1f |", MeanOfBest(rows, i))
 	}
-	fmt.Fprintln(t)
-	return t.Flush()
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
 }
