@@ -219,8 +219,8 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 		}
 	case next == nil:
 		e.removeLocked(s, old, Removed)
-	case next.weight > weight || next.key != key:
-		panic("engine: not the node that was announced")
+	case next.weight > weight || next.key != key || next.pos != 0:
+		panic("engine: not the node that was announced, or one that was used before")
 	case old == nil:
 		next.hash = home(hash)
 		held = e.insertLocked(s, next, tagOf(hash), held)

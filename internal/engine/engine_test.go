@@ -197,6 +197,35 @@ func TestAPanicInComputeLeavesTheEngineUsable(t *testing.T) {
 	}
 }
 
+func TestAFaultInTheOwnersCodeIsNotTakenForAnEntry(t *testing.T) {
+	e := New(Options[int]{Limits: Limits{Entries: 10, Weight: 10}})
+	used := node("used", 0)
+	mustSet(t, e, used)
+	e.Remove("used")
+	for name, n := range map[string]*Node[int]{
+		"another key": node("b", 0), "heavier than announced": weighing("a", 6), "a node that was used": used,
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: got no panic", name)
+				}
+			}()
+			key := "a"
+			if n == used {
+				key = "used"
+			}
+			_ = e.Compute(key, 5, func(*Node[int]) *Node[int] { return n })
+		}()
+	}
+	if s := e.Stats(); s.Entries != 0 || s.Weight != 0 {
+		t.Errorf("got %+v, want nothing stored", s)
+	}
+	if n := NewNode("a", 0, -3, Never, false); n.Weight() != 0 {
+		t.Errorf("got weight %d, want 0", n.Weight())
+	}
+}
+
 func TestResizeEvictsDown(t *testing.T) {
 	e := New(Options[int]{Limits: Limits{Entries: 100, Weight: 1000}})
 	mustSet(t, e, pinning("p", 5))

@@ -39,11 +39,11 @@ const (
 	pinnedFlag = 1 << 3 // immutable
 )
 
-// NewNode returns a node for one call of Compute or Set. weight must be 0 or
-// more, deadline is on the engine's clock; a pinned node is never evicted to
-// make room.
+// NewNode returns a node for one call of Compute or Set. A weight below 0 is 0;
+// deadline is on the engine's clock; a pinned node is never evicted to make
+// room.
 func NewNode[V any](key string, value V, weight, deadline int64, pinned bool) *Node[V] {
-	n := &Node[V]{key: key, Value: value, weight: weight}
+	n := &Node[V]{key: key, Value: value, weight: max(0, weight)}
 	n.deadline.Store(deadline)
 	if pinned {
 		n.state.Store(pinnedFlag)
