@@ -1,0 +1,96 @@
+// Command enginebench prints what package enginebench measures.
+//
+//	go run ./internal/bench/cmd/enginebench [-rounds n] [-only hits,sets,churn,heap,gc] [-gc entries]
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/larder-go/larder/internal/bench"
+	"github.com/larder-go/larder/internal/bench/enginebench"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	rounds := flag.Int("rounds", 9, "rounds of each measurement; medians are shown")
+	only := flag.String("only", "hits,sets,churn,heap,gc", "what to measure, separated by commas")
+	gcEntries := flag.Int("gc", 5_000_000, "entries in the heap for gc")
+	flag.Parse()
+	for _, part := range strings.Split(*only, ",") {
+		var err error
+		switch part {
+		case "hits":
+			err = hits(7 * *rounds) // they are short
+		case "sets":
+			err = sets(*rounds)
+		case "churn":
+			var samples map[string]bench.Sample
+			samples, err = enginebench.Churn(20_000, *rounds)
+			show("reads under churn, p99.9", samples)
+		case "heap":
+			for _, n := range []int{100_000, 262_144, 1_000_000} {
+				sizes := enginebench.Heap(n)
+				fmt.Printf("heap per entry of %d: engine %.0f B, otter %.0f B\n", n, sizes["engine"], sizes["otter"])
+			}
+		case "gc":
+			show("collection, ms", enginebench.Collections(*gcEntries, *rounds))
+		default:
+			err = fmt.Errorf("there is no %q", part)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hits(rounds int) error {
+	alone := make(map[string]float64)
+	for _, keys := range []int{1, 512, 100_000} {
+		for _, goroutines := range []int{1, 2} {
+			order, samples, err := enginebench.Hits(keys, goroutines, rounds)
+			if err != nil {
+				return err
+			}
+			for _, name := range order {
+				s := samples[name]
+				fmt.Printf("hit, %6d keys, %d goroutines, %-28s %6.1f ns, %.2f of the map", keys, goroutines, name, s.Median(), s.Ratio(samples[order[0]]))
+				if goroutines == 1 {
+					alone[name] = s.Median()
+				} else {
+					fmt.Printf(", throughput %.2f of one", 2*alone[name]/s.Median())
+				}
+				fmt.Println()
+			}
+		}
+	}
+	return nil
+}
+
+func sets(rounds int) error {
+	for _, capacity := range []int{1000, 100_000} {
+		for _, goroutines := range []int{1, 2} {
+			samples, err := enginebench.Sets(capacity, goroutines, rounds)
+			if err != nil {
+				return err
+			}
+			show(fmt.Sprintf("set that evicts, capacity %d, %d goroutines", capacity, goroutines), samples)
+		}
+	}
+	return nil
+}
+
+func show(what string, samples map[string]bench.Sample) {
+	engine, otter := samples["engine"], samples["otter"]
+	fmt.Printf("%s: engine %.0f (%.0f..%.0f), otter %.0f (%.0f..%.0f), ratio %.2f\n", what,
+		engine.Median(), engine.Min(), engine.Max(), otter.Median(), otter.Min(), otter.Max(), otter.Ratio(engine))
+}

@@ -1,0 +1,4 @@
+// Package enginebench measures larder's engine by itself, beside a bare Go map
+// of the same keys and beside otter: hits, sets that evict, latencies of reads
+// while others write at full speed, scaling, and heap.
+package enginebench

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// Never is the deadline of a node that does not expire. Deadlines are
+// nanoseconds on the engine's clock; see Engine.Now.
+const Never = math.MaxInt64
+
+// ended is the deadline of a node whose end as expired is decided: nothing
+// moves it any more. It leaves room for subtraction.
+const ended = math.MinInt64 / 2
+
+// Node is what the table holds under a key. A change of the value is another
+// node. The first line of the node has all that a hit looks at, if V is no
+// larger than four words.
+//
+// The zero Node cannot be used; see NewNode.
+type Node[V any] struct {
+	key      string
+	deadline atomic.Int64  // moved by Slide, later only; by SetDeadline; ended once it expired
+	state    atomic.Uint32 // how often it was used, up to maxUses, and flags
+	hash     uint32        // written before the node is published
+
+	// Value is for reading once the node is in a table.
+	Value V
+
+	weight int64  // immutable
+	pos    uint32 // the slot of its entry; written before the node is published
+}
+
+// The state of a node.
+const (
+	usesMask   = 3
+	maxUses    = 3
+	deadFlag   = 1 << 2 // it left the table; set under the lock of its key
+	pinnedFlag = 1 << 3 // immutable
+)
+
+// NewNode returns a node for one call of Compute or Set. A weight below 0 is 0;
+// deadline is on the engine's clock; a pinned node is never evicted to make
+// room.
+func NewNode[V any](key string, value V, weight, deadline int64, pinned bool) *Node[V] {
+	n := &Node[V]{key: key, Value: value, weight: max(0, weight)}
+	n.deadline.Store(deadline)
+	if pinned {
+		n.state.Store(pinnedFlag)
+	}
+	return n
+}
+
+// Key returns the node's key.
+func (n *Node[V]) Key() string { return n.key }
+
+// Weight returns the node's weight.
+func (n *Node[V]) Weight() int64 { return n.weight }
+
+// Pinned reports whether n is never evicted to make room.
+func (n *Node[V]) Pinned() bool { return n.state.Load()&pinnedFlag != 0 }
+
+// Dead reports whether n has left the table.
+func (n *Node[V]) Dead() bool { return n.state.Load()&deadFlag != 0 }
+
+// Deadline returns when n expires: it is gone at its deadline, not after it. A
+// node that was removed as expired has one in the distant past.
+func (n *Node[V]) Deadline() int64 { return n.deadline.Load() }
+
+// SetDeadline moves the deadline of n, either way. It is for the function that
+// Compute runs, which then returns n, and for nodes that were not published.
+func (n *Node[V]) SetDeadline(at int64) { n.deadline.Store(at) }
+
+// Slide restarts a sliding window: it moves the deadline to now+window, but not
+// beyond limit, if that is later by more than a 16th of the window. So an entry
+// may end up to that much earlier than exactly one window after its last use,
+// and an entry that is read all the time is written 16 times per window. It
+// returns false if n has expired at now.
+func (n *Node[V]) Slide(now, window, limit int64) bool {
+	for {
+		deadline := n.deadline.Load()
+		if now >= deadline {
+			return false
+		}
+		next := min(now+window, limit)
+		if next-deadline <= window/slideParts || n.deadline.CompareAndSwap(deadline, next) {
+			return true
+		}
+	}
+}
+
+const slideParts = 16
+
+// end decides that n has expired at now, so that a read which was slow to move
+// the deadline fails to. It returns false if one was in time.
+func (n *Node[V]) end(now int64) bool {
+	for {
+		deadline := n.deadline.Load()
+		if now < deadline {
+			return false
+		}
+		if deadline == ended || n.deadline.CompareAndSwap(deadline, ended) {
+			return true
+		}
+	}
+}
+
+// use counts a use. Once the counter is full, as that of a hot entry is, it
+// writes nothing.
+func (n *Node[V]) use() {
+	if s := n.state.Load(); s&usesMask < maxUses {
+		n.state.CompareAndSwap(s, s+1)
+	}
+}
+
+// takeUses sets the counter back by up to n uses and returns how many it had.
+func (n *Node[V]) takeUses(by uint32) uint32 {
+	for {
+		s := n.state.Load()
+		uses := s & usesMask
+		if uses == 0 || n.state.CompareAndSwap(s, s-min(uses, by)) {
+			return uses
+		}
+	}
+}
+
+func (n *Node[V]) kill() { n.state.Or(deadFlag) }

@@ -1,0 +1,165 @@
+package engine
+
+// room is what somebody has reserved of the limits: it counts as if it were in
+// the table already. Room is reserved before a node is published, and given
+// back after one was taken out, so what is in the table is never beyond the
+// limits.
+type room struct {
+	entries, weight int64
+	reserved        bool // false: there is nothing to give back
+}
+
+// Nothing is the weight that Compute is told if its function stores nothing.
+const Nothing = -1
+
+// roomFor returns what a node of that weight needs that takes the place of old.
+func roomFor[V any](old *Node[V], weight int64) room {
+	switch {
+	case weight < 0:
+		return room{}
+	case old != nil:
+		return room{weight: max(0, weight-old.weight)}
+	}
+	return room{entries: 1, weight: weight}
+}
+
+func (r room) covers(need room) bool { return r.entries >= need.entries && r.weight >= need.weight }
+
+// makeRoom reserves need, and evicts for that if it must. No lock is held. What others have reserved, or are about to evict, may
+// still turn out to be room, so it waits for them before it gives up; nobody
+// waits here with anything reserved.
+func (e *Engine[V]) makeRoom(need room) (room, error) {
+	p, now := &e.policy, e.clock.coarse()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		switch {
+		case !p.fitBesidePinned(need.entries, need.weight):
+			return room{}, ErrFull
+		case p.fit(need.entries, need.weight):
+			p.entries += need.entries
+			p.weight += need.weight
+			p.unstable++
+			return room{need.entries, need.weight, true}, nil
+		case e.evictLocked(need, now):
+		case p.unstable > 0:
+			p.freed.Wait()
+		default:
+			return room{}, ErrFull
+		}
+	}
+}
+
+// evictLocked evicts some of what has to leave before need fits, and returns
+// false if nobody can. The policy's lock is held, but not all the time.
+func (e *Engine[V]) evictLocked(need room, now int64) bool {
+	p := &e.policy
+	var batch [8]*Node[V]
+	victims := batch[:0]
+	var freed room
+	for len(victims) < cap(victims) && !p.fit(need.entries-freed.entries, need.weight-freed.weight) {
+		pos, ok := p.victim(now)
+		if !ok {
+			break
+		}
+		n := p.slots.at(pos).node.Load()
+		victims = append(victims, n)
+		freed.entries++
+		freed.weight += n.weight
+	}
+	if len(victims) == 0 {
+		return false
+	}
+	p.unstable++
+	for _, n := range victims {
+		p.mu.Unlock()
+		e.evict(n, now)
+	}
+	p.unstable--
+	p.freed.Broadcast()
+	return true
+}
+
+// evict removes n, whose slot was taken out of its queue, unless it was
+// replaced or removed in the meantime. No lock is held; it returns with that of
+// the policy.
+func (e *Engine[V]) evict(n *Node[V], now int64) {
+	s, p := &e.shards[uint64(n.hash)>>e.shift], &e.policy
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n.Dead() {
+		p.mu.Lock()
+		p.restore(n.pos)
+		return
+	}
+	cause := Capacity
+	if now >= n.Deadline() {
+		cause = Expired
+	}
+	s.removeLocked(n)
+	e.left(n, cause)
+	p.mu.Lock()
+	p.leave(n)
+}
+
+// restore puts a slot back into a queue that was taken out, if its entry is
+// still there: it was written to since it was chosen. If the slot has got
+// another entry meanwhile that somebody else took out, that one stays, which
+// does no harm.
+func (p *policy[V]) restore(pos uint32) {
+	if *p.slots.where(pos) != queueTaken {
+		return
+	}
+	p.dequeue(pos)
+	if p.slots.at(pos).node.Load().Pinned() {
+		p.enqueue(pos, queuePinned)
+	} else {
+		p.enqueue(pos, queueMain)
+	}
+}
+
+// giveBack ends a reservation.
+func (e *Engine[V]) giveBack(r room) {
+	if r.reserved {
+		e.policy.mu.Lock()
+		e.policy.release(r)
+		e.policy.mu.Unlock()
+	}
+}
+
+func (p *policy[V]) release(r room) {
+	p.entries -= r.entries
+	p.weight -= r.weight
+	if r.reserved {
+		p.unstable--
+	}
+	p.freed.Broadcast()
+}
+
+// Resize changes the limits and evicts down to them. Pinned nodes stay, even if
+// they alone exceed them; nothing is stored then beside them.
+func (e *Engine[V]) Resize(limits Limits) {
+	p := &e.policy
+	p.mu.Lock()
+	p.limits = limits
+	e.heaviest.Store(limits.heaviest())
+	p.freed.Broadcast()
+	p.mu.Unlock()
+	e.shrink()
+}
+
+// shrink evicts down to the limits. No lock is held.
+func (e *Engine[V]) shrink() {
+	p, now := &e.policy, e.clock.coarse()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.fit(0, 0) {
+		switch {
+		case e.evictLocked(room{}, now):
+		case p.unstable > 0:
+			p.freed.Wait()
+		default:
+			return
+		}
+	}
+}
