@@ -38,21 +38,23 @@ func exclusiveCases() []testCase {
 			run: func(e *env) {
 				typed := e.typed()
 				var loads atomic.Int32
-				started, release := make(chan struct{}, 100), make(chan struct{})
+				started, held := make(chan struct{}, 100), make(chan struct{})
+				release := sync.OnceFunc(func() { close(held) })
+				defer release()
 				var wg sync.WaitGroup
 				for range 20 {
 					wg.Go(func() {
 						e.wantLoaded(typed, "k", "loaded", func(context.Context, *cache.Entry) (string, error) {
 							loads.Add(1)
 							started <- struct{}{}
-							<-release
+							<-held
 							return "loaded", nil
 						})
 					})
 				}
 				<-started
 				e.settle() // where time is virtual: all of them wait now
-				close(release)
+				release()
 				wg.Wait()
 				if n := loads.Load(); n != 1 {
 					e.errorf("create ran %d times for 20 callers, want once", n)
@@ -116,12 +118,14 @@ func exclusiveCases() []testCase {
 			run: func(e *env) {
 				typed := e.typed()
 				var loads atomic.Int32
-				started, release := make(chan struct{}, 2), make(chan struct{})
+				started, held := make(chan struct{}, 2), make(chan struct{})
+				release := sync.OnceFunc(func() { close(held) })
+				defer release()
 				load := func(ctx context.Context, _ *cache.Entry) (string, error) {
 					loads.Add(1)
 					started <- struct{}{}
 					select {
-					case <-release:
+					case <-held:
 						return "loaded", nil
 					case <-ctx.Done():
 						return "", ctx.Err()
@@ -139,7 +143,7 @@ func exclusiveCases() []testCase {
 				e.settle() // where time is virtual: the second caller waits now
 				leave()
 				e.settle()
-				close(release)
+				release()
 				wg.Wait()
 				if n := loads.Load(); n != 1 && e.virtual() {
 					e.errorf("create ran %d times, want once: the second caller was there before the first one left", n)
@@ -177,6 +181,9 @@ func duringLoadCases() []testCase {
 		}, miss},
 		{"AddThenRemoveVersion", []need{coordinated, versioner}, func(e *env, _ typed) error {
 			v, err := e.addNew("k", "bytes", time.Hour)
+			if errors.Is(err, cache.ErrExists) || errors.Is(err, cache.ErrWrongType) { // Add ended the load, and its callers have written by now
+				return e.c.Remove(e.ctx, "k")
+			}
 			e.must("Add", err)
 			_, err = as[cache.Versioner](e).RemoveVersion(e.ctx, "k", v) // the load's callers may have written by now
 			return err
@@ -214,13 +221,15 @@ func (e *env) writeDuringLoad(write func(*cache.Typed[string]) error, left strin
 	e.report.Helper()
 	typed := e.typed()
 	var loads atomic.Int32
-	started, release := make(chan context.Context, 1), make(chan struct{})
+	started, held := make(chan context.Context, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	defer release() // write may end the case
 	load := func(ctx context.Context, _ *cache.Entry) (string, error) {
 		if loads.Add(1) > 1 {
 			return "fresh", nil
 		}
 		started <- ctx
-		<-release
+		<-held
 		return "stale", nil
 	}
 	first := make(chan error, 1)
@@ -228,7 +237,7 @@ func (e *env) writeDuringLoad(write func(*cache.Typed[string]) error, left strin
 		_, err := typed.GetOrCreateExclusive(e.ctx, "k", load)
 		first <- err
 	}()
-	loadCtx := <-started
+	loadCtx := begun(e, started, first)
 	writeErr := write(typed)
 	select {
 	case <-loadCtx.Done():
@@ -250,7 +259,7 @@ func (e *env) writeDuringLoad(write func(*cache.Typed[string]) error, left strin
 	case <-time.After(time.Second):
 		e.errorf("a caller that came after the write waits for the load that began before")
 	}
-	close(release)
+	release()
 	<-late
 	e.must("write", writeErr)
 	e.must("the first caller", <-first)
@@ -260,6 +269,19 @@ func (e *env) writeDuringLoad(write func(*cache.Typed[string]) error, left strin
 	value, found, err := typed.Get(e.ctx, "k")
 	if err != nil || found && value != want || !found && left != miss {
 		e.errorf("Get afterwards = %q, %v, %v, want %q", value, found, err, want)
+	}
+}
+
+// begun returns what a load sends when it begins, and ends the case if its caller
+// gets an answer without it.
+func begun[T any](e *env, started <-chan T, caller <-chan error) T {
+	e.report.Helper()
+	select {
+	case what := <-started:
+		return what
+	case err := <-caller:
+		e.fatalf("the caller got an answer without a load: %v", err)
+		panic("unreachable")
 	}
 }
 

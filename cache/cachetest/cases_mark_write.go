@@ -2,6 +2,7 @@ package cachetest
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -245,14 +246,16 @@ func (e *env) loadUnderMark(change func(m cache.WriteMark) error) {
 	e.report.Helper()
 	m := e.mark("k")
 	typed := e.typed()
-	started, release := make(chan struct{}, 1), make(chan struct{})
+	started, held := make(chan struct{}, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	defer release() // what follows may end the case
 	var loads atomic.Int32
 	load := func(context.Context, *cache.Entry) (string, error) {
 		if loads.Add(1) > 1 {
 			return "fresh", nil
 		}
 		started <- struct{}{}
-		<-release
+		<-held
 		return "stale", nil
 	}
 	first := make(chan error, 1)
@@ -260,7 +263,7 @@ func (e *env) loadUnderMark(change func(m cache.WriteMark) error) {
 		_, err := typed.GetOrCreateExclusive(e.ctx, "k", load)
 		first <- err
 	}()
-	<-started
+	begun(e, started, first)
 	e.must("change", change(m))
 	late := make(chan struct{})
 	go func() { // in its own goroutine, in case it joins the load
@@ -272,7 +275,7 @@ func (e *env) loadUnderMark(change func(m cache.WriteMark) error) {
 	case <-time.After(time.Second):
 		e.errorf("a caller that came afterwards waits for the load that began before")
 	}
-	close(release)
+	release()
 	<-late
 	e.must("the first caller", <-first)
 	e.settle()

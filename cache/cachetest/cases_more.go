@@ -235,7 +235,7 @@ func closeCases() []testCase {
 					wg.Go(func() {
 						for i := 0; ; i++ {
 							err := e.useKey(fmt.Sprint("k", g), i)
-							if i == 10 {
+							if i == 10 || err != nil && i < 10 {
 								started <- struct{}{}
 							}
 							if err != nil {

@@ -2,6 +2,7 @@ package cachetest
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -217,7 +218,9 @@ func (e *env) expireDuringLoad(token cache.Token, name func(entry *cache.Entry, 
 	e.report.Helper()
 	typed := e.typedWith(nil)
 	var loads atomic.Int32
-	started, release := make(chan context.Context, 1), make(chan struct{})
+	started, held := make(chan context.Context, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	defer release() // what follows may end the case
 	first := make(chan error, 1)
 	go func() {
 		_, err := typed.GetOrCreateExclusive(e.ctx, "k", func(ctx context.Context, entry *cache.Entry) (string, error) {
@@ -226,13 +229,13 @@ func (e *env) expireDuringLoad(token cache.Token, name func(entry *cache.Entry, 
 			}
 			name(entry, 0)
 			started <- ctx
-			<-release
+			<-held
 			name(entry, 1)
 			return "stale", nil
 		})
 		first <- err
 	}()
-	loadCtx := <-started
+	loadCtx := begun(e, started, first)
 	e.expire(token)
 	if ends {
 		select {
@@ -250,7 +253,7 @@ func (e *env) expireDuringLoad(token cache.Token, name func(entry *cache.Entry, 
 	if e.settle(); !e.virtual() {
 		time.Sleep(e.units(0.2)) // until the late caller has joined, or so
 	}
-	close(release)
+	release()
 	<-late
 	e.must("the first caller", <-first)
 	e.settle()

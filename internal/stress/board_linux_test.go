@@ -11,11 +11,8 @@ import (
 )
 
 const (
-	keyCount  = 96
-	hotKeys   = 4  // which get half of all calls
-	quietKeys = 32 // the last ones, which only quiet writers write
-	opsKept   = 64 // of each key, for reports
-	duesKept  = 32 // of each key
+	opsKept  = 64 // of each key, for reports
+	duesKept = 32 // of each key
 )
 
 // board is the memory that all processes of a run share. Everything in it is
@@ -72,19 +69,25 @@ func (r *row) least() (version int64, outlived bool) {
 type count int
 
 const (
-	reads        count = iota // that brought a value
-	stale                     // of these, a value older than the floor or of another key
-	left                      // ended with their caller's context
-	loads                     // of the source
-	joined                    // callers that waited for another's load
-	fillsRefused              // load results not stored
-	joinsRefused              // loads not joined, because of a write in another process
-	writes                    // begun
-	removed                   // of these, with a Remove that returned nil
-	unknown                   // with one that returned an error
-	marked                    // of these, under a mark
-	overlapped                // of these, not stored because of another write
-	outlived                  // reads of a key whose last writer never told the cache, and whose mark has run out
+	reads         count = iota // that brought a value
+	stale                      // of these, a value older than the floor or of another key
+	left                       // ended with their caller's context
+	loads                      // of the source
+	joined                     // callers that waited for another's load
+	fillsRefused               // load results not stored
+	joinsRefused               // loads not joined, because of a write in another process
+	regionalReads              // of the reads, of keys in regions
+	writes                     // begun
+	told                       // of these, where the cache was told without an error
+	unknown                    // with an error that leaves open whether it was
+	removals                   // of the writes, followed by a Remove
+	marked                     // under a mark
+	overlapped                 // of these, not stored because of another write
+	expiries                   // followed by the expiration of a token, or of several
+	ofKeys                     // of these, of keys of regions
+	ofRegions                  // of a region
+	ofAll                      // of a region of all, or of everything
+	outlived                   // reads of a key whose last writer never told the cache, and whose mark has run out
 	kinds
 )
 
@@ -140,11 +143,12 @@ const (
 	opUnknown               // it returned an error
 	opMarked                // BeginWrite returned nil; the version is the one before
 	opLoaded                // read from the source, not returned yet
+	opExpired               // the expiration of a token returned nil, the floor is raised next
 	opStale                 // a read brought it
 )
 
 func (k opKind) String() string {
-	return [...]string{"wrote", "removed what is older than", "does not know whether it removed what is older than", "has marked the key and writes after", "loads", "got the stale"}[k]
+	return [...]string{"wrote", "removed what is older than", "does not know whether it removed what is older than", "has marked the key and writes after", "loads", "expired what is older than", "got the stale"}[k]
 }
 
 func (r *row) note(process int64, kind opKind, version int64) {

@@ -97,9 +97,10 @@ func stress(t *testing.T, subject string, d time.Duration, enough func(counts) b
 	took := time.Since(began)
 	r.stop()
 	c := b.counted()
-	t.Logf("%s: %d reads in %.1fs, %d stale; %d left early, %d loads, %d joined, %d joins refused, %d fills refused; %d writes, %d of unknown outcome, %d cut short, %d under a mark, %d overlapped; %d reads after a mark had run out; %d kills; seed %d",
-		subject, c[reads], took.Seconds(), c[stale], c[left], c[loads], c[joined], c[joinsRefused], c[fillsRefused],
-		c[writes], c[unknown], c[writes]-c[removed]-c[unknown], c[marked], c[overlapped], c[outlived], r.kills, seed)
+	t.Logf("%s: %d reads in %.1fs, %d of them in regions, %d stale; %d left early, %d loads, %d joined, %d joins refused, %d fills refused; %d writes, %d of unknown outcome, %d cut short; %d removals; %d under a mark, %d overlapped; %d expirations, %d of keys, %d of regions, %d of all; %d reads after a mark had run out; %d kills; seed %d",
+		subject, c[reads], took.Seconds(), c[regionalReads], c[stale], c[left], c[loads], c[joined], c[joinsRefused], c[fillsRefused],
+		c[writes], c[unknown], c[writes]-c[told]-c[unknown], c[removals], c[marked], c[overlapped],
+		c[expiries], c[ofKeys], c[ofRegions], c[ofAll], c[outlived], r.kills, seed)
 	return c, r.said.String()
 }
 
@@ -130,7 +131,7 @@ func (r *run) killUntil(least, most time.Time, enough func(counts) bool) {
 		case now.After(least) && r.kills > 0 && enough(c):
 			return
 		case now.After(most):
-			r.t.Errorf("the time is over, and not enough happened: %v", c)
+			r.t.Errorf("the time is over, and not enough happened: %v %q", c, unfair(c))
 			return
 		}
 		for i, p := range r.running {

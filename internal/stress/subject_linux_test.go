@@ -3,13 +3,16 @@ package stress_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
+	"github.com/larder-go/larder/region"
 )
 
 // item is what the source holds under a key.
@@ -29,6 +32,8 @@ type subject interface {
 	// mark marks a key that is about to be written. end ends the write, which
 	// made this item, and reports whether another write overlapped.
 	mark(ctx context.Context, key int) (end func(ctx context.Context, made item) (overlapped bool, err error), err error)
+	// expire expires tokens of regions.
+	expire(ctx context.Context, tokens ...cache.Token) error
 }
 
 // subjects makes each kind of subject: larder, and the twins that the harness
@@ -36,12 +41,18 @@ type subject interface {
 func subjects() map[string]func(ctx context.Context, c *distributed.Cache, s *source) subject {
 	return map[string]func(context.Context, *distributed.Cache, *source) subject{
 		"larder": func(_ context.Context, c *distributed.Cache, s *source) subject { return newLarder(c, s) },
-		"naive":  func(_ context.Context, c *distributed.Cache, s *source) subject { return &naive{newLarder(c, s)} },
+		"stamping": func(_ context.Context, c *distributed.Cache, s *source) subject {
+			return newLarder(stamping{c}, s)
+		},
+		"naive": func(_ context.Context, c *distributed.Cache, s *source) subject { return &naive{newLarder(c, s)} },
 		"unmarked": func(_ context.Context, c *distributed.Cache, s *source) subject {
 			return &unmarked{newLarder(c, s)}
 		},
 		"joining": func(ctx context.Context, c *distributed.Cache, s *source) subject {
 			return &joining{larder: newLarder(c, s), ctx: ctx, running: map[int]*flight{}}
+		},
+		"joining regions": func(ctx context.Context, c *distributed.Cache, s *source) subject {
+			return &joining{larder: newLarder(c, s), ctx: ctx, running: map[int]*flight{}, regional: true}
 		},
 	}
 }
@@ -55,12 +66,17 @@ type source struct {
 }
 
 // load reads the rows of ids at one moment somewhere within the time it takes.
-// What it finds lives for parts of a second.
+// What it finds lives for parts of a second, unless it is to be seen whether a
+// write takes it away.
 func (s *source) load(ctx context.Context, ids []int, e *cache.Entry) (map[int]item, error) {
 	s.board.add(loads, 1)
 	rng := rand.New(rand.NewPCG(s.seed, s.calls.Add(1)))
 	if rng.IntN(2) == 0 {
 		ctx = context.WithoutCancel(ctx)
+	}
+	for i, k := range ids {
+		early, _ := tokensOf(k)
+		e.At(i).AddToken(early...)
 	}
 	if err := pause(ctx, delay(rng)); err != nil {
 		return nil, err
@@ -72,10 +88,31 @@ func (s *source) load(ctx context.Context, ids []int, e *cache.Entry) (map[int]i
 		r.note(s.process, opLoaded, rows[k].Version)
 	}
 	e.TTL = 50*time.Millisecond + upTo(rng, 450*time.Millisecond)
-	if isQuiet(ids[0]) {
-		e.TTL = time.Hour // only a write takes it away
+	for i, k := range ids {
+		if isQuiet(k) || isRegional(k) && k%2 == 0 {
+			e.At(i).TTL = time.Hour // only a write takes it away
+		}
 	}
-	return rows, pause(ctx, delay(rng))
+	return rows, s.nameLate(ctx, rng, ids, e)
+}
+
+// nameLate names the tokens that are known only now, and takes its time before
+// or after.
+func (s *source) nameLate(ctx context.Context, rng *rand.Rand, ids []int, e *cache.Entry) (err error) {
+	if rng.IntN(2) == 0 {
+		err = pause(ctx, delay(rng))
+	} else {
+		defer func() { err = pause(ctx, delay(rng)) }()
+	}
+	for i, k := range ids {
+		entry := e.At(i)
+		if _, late := tokensOf(k); rng.IntN(4) == 0 {
+			entry.Tokens = append(slices.Clip(entry.Tokens), late...)
+		} else {
+			entry.AddToken(late...)
+		}
+	}
+	return err
 }
 
 func (s *source) loadOne(ctx context.Context, id int, e *cache.Entry) (item, error) {
@@ -115,39 +152,70 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // larder reads in all the ways that package cache has, in turn.
 type larder struct {
-	loading *cache.Loading[int, item]
-	source  *source
-	turn    atomic.Uint64
+	loading  *cache.Loading[int, item]
+	declared *cache.Loading[int, item] // of keys whose entries all carry the same token
+	regions  *region.Registry
+	source   *source
+	turn     atomic.Uint64
 }
 
-func newLarder(c *distributed.Cache, s *source) *larder {
-	return &larder{source: s, loading: cache.NewLoading(c, s.loadOne, &cache.LoadingOptions[int, item]{
+func newLarder(c cache.Cache, s *source) *larder {
+	regions, err := region.New(c)
+	if err != nil {
+		panic(err) // the test is told that the worker ended by itself
+	}
+	opts := cache.LoadingOptions[int, item]{
 		AppendKey: func(dst []byte, id int) []byte { return append(dst, keyOf(id)...) },
 		LoadMany:  s.load,
-	})}
+	}
+	l := &larder{source: s, regions: regions, loading: cache.NewLoading(c, s.loadOne, &opts)}
+	opts.Defaults.Tokens = []cache.Token{common}
+	l.declared = cache.NewLoading(c, s.loadOne, &opts)
+	return l
 }
 
 func keyOf(id int) string { return "k" + strconv.Itoa(id) }
 
+// of returns the Loading that is in charge of a key.
+func (l *larder) of(id int) *cache.Loading[int, item] {
+	if isDeclared(id) {
+		return l.declared
+	}
+	return l.loading
+}
+
 func (l *larder) get(ctx context.Context, id int) (got item, found bool, err error) {
+	loading := l.of(id)
 	switch l.turn.Add(1) % 4 {
 	case 0:
-		return l.loading.Typed().Get(ctx, keyOf(id))
+		return loading.Typed().Get(ctx, keyOf(id))
 	case 1:
-		got, err = l.loading.Typed().GetOrCreateExclusive(ctx, keyOf(id), func(ctx context.Context, e *cache.Entry) (item, error) {
+		got, err = loading.Typed().GetOrCreateExclusive(ctx, keyOf(id), func(ctx context.Context, e *cache.Entry) (item, error) {
 			return l.source.loadOne(ctx, id, e)
 		})
 	default:
-		got, err = l.loading.Get(ctx, id)
+		got, err = loading.Get(ctx, id)
 	}
 	return got, true, err
 }
 
 func (l *larder) getMany(ctx context.Context, ids []int) (map[int]item, error) {
-	return l.loading.GetMany(ctx, ids)
+	declared := slices.DeleteFunc(slices.Clone(ids), func(id int) bool { return !isDeclared(id) })
+	others := slices.DeleteFunc(slices.Clone(ids), isDeclared)
+	rows, err := l.loading.GetMany(ctx, others)
+	if err != nil || len(declared) == 0 {
+		return rows, err
+	}
+	more, err := l.declared.GetMany(ctx, declared)
+	maps.Copy(rows, more)
+	return rows, err
 }
 
-func (l *larder) remove(ctx context.Context, id int) error { return l.loading.Remove(ctx, id) }
+func (l *larder) expire(ctx context.Context, tokens ...cache.Token) error {
+	return l.regions.Expire(ctx, tokens...)
+}
+
+func (l *larder) remove(ctx context.Context, id int) error { return l.of(id).Remove(ctx, id) }
 
 // markTTL is how long a key is marked if its writer dies, and commitWithin how
 // soon after it began a writer must have committed.
@@ -155,8 +223,6 @@ const (
 	markTTL      = time.Second
 	commitWithin = markTTL / 2
 )
-
-func isQuiet(id int) bool { return id >= keyCount-quietKeys }
 
 // mark ends writes in both ways, in turn.
 func (l *larder) mark(ctx context.Context, id int) (func(context.Context, item) (bool, error), error) {

@@ -2,9 +2,11 @@ package stress_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/distributed"
 )
 
 // naive fills as cache-aside is usually written: GET, on a miss load and SET.
@@ -14,7 +16,7 @@ import (
 type naive struct{ *larder }
 
 func (n *naive) get(ctx context.Context, id int) (got item, found bool, err error) {
-	typed := n.loading.Typed()
+	typed := n.of(id).Typed()
 	if got, found, err = typed.Get(ctx, keyOf(id)); found || err != nil {
 		return got, found, err
 	}
@@ -35,9 +37,14 @@ func (n *naive) getMany(ctx context.Context, ids []int) (map[int]item, error) {
 //
 // What it does not see: a flight loads; another process writes the row and
 // removes the key; a caller joins the flight.
+//
+// If regional is set it does so with regional keys only, and the other way round
+// with the others only. Of those it does not see: a flight loads; another process
+// writes the row and expires a region; a caller joins the flight.
 type joining struct {
 	*larder
-	ctx context.Context // of flights: they end with the process
+	ctx      context.Context // of flights: they end with the process
+	regional bool
 
 	mu      sync.Mutex
 	running map[int]*flight
@@ -49,7 +56,11 @@ type flight struct {
 	err  error
 }
 
-func (j *joining) get(_ context.Context, id int) (item, bool, error) {
+func (j *joining) get(ctx context.Context, id int) (item, bool, error) {
+	if j.regional != isRegional(id) {
+		got, err := j.of(id).Get(ctx, id)
+		return got, true, err
+	}
 	j.mu.Lock()
 	f, runs := j.running[id]
 	if !runs {
@@ -61,7 +72,7 @@ func (j *joining) get(_ context.Context, id int) (item, bool, error) {
 		<-f.done
 		return f.got, true, f.err
 	}
-	f.got, f.err = j.loading.Get(j.ctx, id)
+	f.got, f.err = j.of(id).Get(j.ctx, id)
 	close(f.done)
 	j.forget(id, f)
 	return f.got, true, f.err
@@ -87,6 +98,19 @@ func (j *joining) remove(ctx context.Context, id int) error {
 	return j.larder.remove(ctx, id)
 }
 
+// expire makes later callers of all keys start anew that it concerns.
+func (j *joining) expire(ctx context.Context, tokens ...cache.Token) error {
+	ids := membersOf(tokens)
+	forget := func() {
+		for _, id := range ids {
+			j.forget(id, nil)
+		}
+	}
+	forget()
+	defer forget()
+	return j.larder.expire(ctx, tokens...)
+}
+
 func oneByOne(ctx context.Context, s subject, ids []int) (map[int]item, error) {
 	rows := make(map[int]item, len(ids))
 	for _, id := range ids {
@@ -107,4 +131,25 @@ type unmarked struct{ *larder }
 
 func (u *unmarked) mark(_ context.Context, id int) (func(context.Context, item) (bool, error), error) {
 	return func(ctx context.Context, _ item) (bool, error) { return false, u.remove(ctx, id) }, nil
+}
+
+// stamping is larder on a cache that gives entries the generations that their
+// tokens have when they are stored.
+//
+// What it does not see: a load reads the source; the row is written and its
+// region expired; only then the load names the region, and stores what it read
+// under the new generation.
+type stamping struct{ *distributed.Cache }
+
+func (s stamping) Set(ctx context.Context, key string, value []byte, opts cache.EntryOptions) error {
+	opts.Since = cache.Moment{}
+	return s.Cache.Set(ctx, key, value, opts)
+}
+
+func (s stamping) SetMany(ctx context.Context, items []cache.Item) error {
+	items = slices.Clone(items)
+	for i := range items {
+		items[i].Options.Since = cache.Moment{}
+	}
+	return s.Cache.SetMany(ctx, items)
 }

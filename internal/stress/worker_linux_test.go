@@ -25,8 +25,10 @@ import (
 const workerEnv = "LARDER_STRESS_WORKER"
 
 const (
-	readersEach = 8
 	writersEach = 2
+	readersEach = 12
+	patientEach = 3 // of the readers; the others would rather go on with another key
+	patience    = 30 * time.Millisecond
 	mostReports = 3 // of one run
 )
 
@@ -105,10 +107,13 @@ func (w *worker) run() {
 	all.Go(func() { w.writeQuietly(ctx, quiet) })
 	for g := range uint64(readersEach + writersEach) {
 		rng := rand.New(rand.NewPCG(seed, ^g))
-		if g < writersEach {
+		switch {
+		case g < writersEach:
 			all.Go(func() { w.write(ctx, rng) })
-		} else {
-			all.Go(func() { w.read(ctx, rng) })
+		case g < writersEach+patientEach:
+			all.Go(func() { w.read(ctx, rng, time.Minute) })
+		default:
+			all.Go(func() { w.read(ctx, rng, patience) })
 		}
 	}
 	all.Wait()
@@ -132,92 +137,13 @@ func (w *worker) publish(ctx context.Context) {
 	}
 }
 
-// write writes one key after the other until ctx ends, some under a mark.
-func (w *worker) write(ctx context.Context, rng *rand.Rand) {
-	for ctx.Err() == nil {
-		k := pick(rng) % (keyCount - quietKeys)
-		if rng.IntN(3) == 0 {
-			w.writeMarked(ctx, rng, k, delay(rng))
-		} else {
-			w.writeAndRemove(ctx, rng, k)
-		}
-		_ = pause(ctx, upTo(rng, 8*time.Millisecond))
-	}
-}
-
-// writeQuietly writes keys that are rarely written, under a mark, and takes its
-// time: if it is killed nobody comes soon who would repair it by chance.
-func (w *worker) writeQuietly(ctx context.Context, rng *rand.Rand) {
-	for ctx.Err() == nil {
-		w.writeMarked(ctx, rng, keyCount-1-rng.IntN(quietKeys), upTo(rng, 300*time.Millisecond))
-		_ = pause(ctx, upTo(rng, 100*time.Millisecond))
-	}
-}
-
-func (w *worker) writeAndRemove(ctx context.Context, rng *rand.Rand, k int) {
-	r := &w.board.rows[k]
-	w.board.add(writes, 1)
-	version := r.version.Add(1)
-	r.note(w.Process, opWrote, version)
-	_ = pause(ctx, delay(rng)) // the room for a crash, and for loads of the new version
-	call, cancel := hurried(ctx, rng, 200*time.Microsecond)
-	defer cancel()
-	w.told(call, r, version, w.subject.remove(call, k))
-}
-
-// writeMarked marks a key, writes its row, and ends the write after a while.
-func (w *worker) writeMarked(ctx context.Context, rng *rand.Rand, k int, while time.Duration) {
-	r := &w.board.rows[k]
-	began := time.Now()
-	end, err := w.subject.mark(ctx, k)
-	gone := time.Now().Add(markTTL + markTTL/4) // the mark is, by then
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return
-	case err != nil:
-		w.fail("mark: %v", err)
-		return
-	}
-	r.note(w.Process, opMarked, r.version.Load())
-	_ = pause(ctx, delay(rng)) // for loads of the old version
-	if time.Since(began) > commitWithin {
-		return // too late to commit; the mark runs out
-	}
-	w.board.add(writes, 1)
-	w.board.add(marked, 1)
-	version := r.version.Add(1)
-	r.fallsDue(version, gone)
-	r.note(w.Process, opWrote, version)
-	_ = pause(ctx, while) // the room for a crash, and for loads of the new version
-	call, cancel := hurried(ctx, rng, 200*time.Microsecond)
-	defer cancel()
-	overlaps, err := end(call, item{k, version})
-	if overlaps {
-		w.board.add(overlapped, 1)
-	}
-	w.told(call, r, version, err)
-}
-
-// told notes what came of telling the cache of a write.
-func (w *worker) told(call context.Context, r *row, version int64, err error) {
-	switch {
-	case err == nil:
-		r.note(w.Process, opRemoved, version)
-		r.raise(version)
-		w.board.add(removed, 1)
-	case call.Err() != nil, errors.Is(err, cache.ErrOutcomeUnknown), errors.Is(err, cache.ErrUnavailable):
-		r.note(w.Process, opUnknown, version)
-		w.board.add(unknown, 1)
-	default:
-		w.fail("tell the cache: %v", err)
-	}
-}
-
-// read reads keys until ctx ends.
-func (w *worker) read(ctx context.Context, rng *rand.Rand) {
+// read reads keys until ctx ends, and waits for each no longer than patience: a
+// process that was killed while it loaded a key keeps others waiting for it.
+func (w *worker) read(ctx context.Context, rng *rand.Rand, patience time.Duration) {
 	for ctx.Err() == nil {
 		var err error
-		call, cancel := hurried(ctx, rng, time.Millisecond)
+		patient, leave := context.WithTimeout(ctx, patience)
+		call, cancel := hurried(patient, rng, time.Millisecond)
 		if rng.IntN(16) == 0 {
 			err = w.readMany(call, rng)
 		} else {
@@ -225,6 +151,7 @@ func (w *worker) read(ctx context.Context, rng *rand.Rand) {
 		}
 		ended := call.Err()
 		cancel()
+		leave()
 		switch {
 		case err != nil && ended != nil:
 			w.board.add(left, 1)
@@ -272,6 +199,9 @@ func (w *worker) floorOf(k int) int64 {
 // judge counts a read of key k that started when the floor was as given.
 func (w *worker) judge(k int, floor int64, got item) {
 	w.board.add(reads, 1)
+	if isRegional(k) {
+		w.board.add(regionalReads, 1)
+	}
 	if got.Key == k && got.Version >= floor {
 		return
 	}
@@ -279,8 +209,8 @@ func (w *worker) judge(k int, floor int64, got item) {
 	if w.board.reported.Add(1) <= mostReports {
 		r := &w.board.rows[k]
 		r.note(w.Process, opStale, got.Version)
-		w.say("stale read of key %d: got version %d of key %d, want at least %d; the source has %d; seed %d; what happened to the key:%s",
-			k, got.Version, got.Key, floor, r.version.Load(), w.Seed, r.history())
+		w.say("stale read of %s key %d: got version %d of key %d, want at least %d; the source has %d; seed %d; what happened to the key:%s",
+			kindOf(k), k, got.Version, got.Key, floor, r.version.Load(), w.Seed, r.history())
 	}
 }
 
@@ -293,14 +223,6 @@ func (w *worker) fail(format string, args ...any) {
 // say writes to the test, in one piece.
 func (w *worker) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(os.Stdout, "process %d: %s\n", w.Process, fmt.Sprintf(format, args...)) // if nobody listens the exit status tells
-}
-
-// pick returns a key, every other time a hot one.
-func pick(rng *rand.Rand) int {
-	if rng.IntN(2) == 0 {
-		return rng.IntN(hotKeys)
-	}
-	return rng.IntN(keyCount)
 }
 
 // hurried returns the context of one call, which now and then ends within most,
