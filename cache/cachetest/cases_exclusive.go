@@ -133,7 +133,9 @@ func exclusiveCases() []testCase {
 				}
 				var wg sync.WaitGroup
 				ctx, leave := context.WithCancel(e.ctx)
+				left := make(chan struct{})
 				wg.Go(func() {
+					defer close(left)
 					if _, err := typed.GetOrCreateExclusive(ctx, "k", load); !errors.Is(err, context.Canceled) {
 						e.errorf("the caller that left got %v, want context.Canceled", err)
 					}
@@ -142,6 +144,7 @@ func exclusiveCases() []testCase {
 				wg.Go(func() { e.wantLoaded(typed, "k", "loaded", load) })
 				e.settle() // where time is virtual: the second caller waits now
 				leave()
+				<-left // or the load's end might come first
 				e.settle()
 				release()
 				wg.Wait()
