@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,17 +206,21 @@ func TestTypedChangesEndLoads(t *testing.T) {
 				return err
 			},
 		} {
-			began, release := make(chan struct{}, 1), make(chan struct{})
+			began, release := make(chan struct{}, 3), make(chan struct{})
 			done := make(chan stock)
+			var source atomic.Value
+			source.Store(stock{"stale", 0})
 			go func() {
 				got, _ := v.GetOrCreateExclusive(ctx, key, func(context.Context, *cache.Entry) (stock, error) {
+					read := source.Load().(stock) // a load that begins after the write is sent back by nobody
 					began <- struct{}{}
 					<-release
-					return stock{"stale", 0}, nil
+					return read, nil
 				})
 				done <- got
 			}()
 			<-began
+			source.Store(stock{"new", 1})
 			wantErr(t, write(key), nil)
 			close(release)
 			if got := <-done; got.Name != "new" {
