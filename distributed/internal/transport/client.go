@@ -12,7 +12,8 @@ import (
 )
 
 // nodeTimeout is how long one node of several may take to be dialled or to
-// answer: short, so that a lost node is noticed and the slot map read anew.
+// answer, unless the budget of a call is longer: short, so that a lost node is
+// noticed and the slot map read anew.
 const nodeTimeout = 250 * time.Millisecond
 
 // poolSize is enough for the lanes, a probe and a health check.
@@ -33,19 +34,20 @@ func ownClient(given redis.UniversalClient, budget time.Duration) (client redis.
 	}
 	switch c := given.(type) {
 	case *redis.Client:
-		return redis.NewClient(clientOptions(*c.Options())), true, nil
+		return redis.NewClient(clientOptions(*c.Options(), budget)), true, nil
 	case *redis.ClusterClient:
-		return redis.NewClusterClient(clusterOptions(*c.Options())), true, nil
+		return redis.NewClusterClient(clusterOptions(*c.Options(), budget)), true, nil
 	case *redis.Ring:
 		return redis.NewRing(ringOptions(*c.Options(), budget)), true, nil
 	}
 	return given, false, nil
 }
 
-func clientOptions(o redis.Options) *redis.Options {
+func clientOptions(o redis.Options, budget time.Duration) *redis.Options {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.ContextTimeoutEnabled = true
-	o.ReadTimeout, o.WriteTimeout = probeTimeout, probeTimeout // a deadline comes first
+	timeout := max(probeTimeout, budget) // a deadline comes first
+	o.ReadTimeout, o.WriteTimeout = timeout, timeout
 	o.PoolSize, o.MinIdleConns, o.MaxActiveConns = poolSize, 0, 0
 	o.PipelineReadBufferSize, o.PipelineWriteBufferSize, o.PipelinePoolSize = 0, 0, 0
 	o.AutoPipelineOptions, o.PushNotificationProcessor = nil, nil
@@ -53,10 +55,11 @@ func clientOptions(o redis.Options) *redis.Options {
 	return &o
 }
 
-func clusterOptions(o redis.ClusterOptions) *redis.ClusterOptions {
+func clusterOptions(o redis.ClusterOptions, budget time.Duration) *redis.ClusterOptions {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.ContextTimeoutEnabled = true
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = nodeTimeout, nodeTimeout, nodeTimeout
+	timeout := max(nodeTimeout, budget)
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = timeout, timeout, timeout
 	o.PoolSize, o.MinIdleConns, o.MaxActiveConns = poolSize, 0, 0
 	o.PipelineReadBufferSize, o.PipelineWriteBufferSize, o.PipelinePoolSize = 0, 0, 0
 	o.AutoPipelineOptions, o.PushNotificationProcessor = nil, nil
@@ -66,8 +69,6 @@ func clusterOptions(o redis.ClusterOptions) *redis.ClusterOptions {
 	return &o
 }
 
-// ringOptions leaves a call its whole budget: a ring, unlike a cluster, has no
-// slot map that a lost node makes it read anew.
 func ringOptions(o redis.RingOptions, budget time.Duration) *redis.RingOptions {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.ContextTimeoutEnabled = true

@@ -100,8 +100,7 @@ func newLine(client *redis.Client, create func(*redis.Options) *redis.Client) *l
 	}
 	given := client.Options()
 	l := &line{dial: given.Dialer, hungUp: make(chan struct{}, 1), conns: make(map[*lineConn]struct{})}
-	o := clientOptions(*given)
-	o.ReadTimeout, o.WriteTimeout = given.ReadTimeout, given.WriteTimeout
+	o := clientOptions(*given, given.ReadTimeout)
 	o.Dialer = l.connect
 	l.client = create(o)
 	return l

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,8 +10,27 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A shard that is slow has the whole budget to answer in, not a timeout of the
-// ring's own.
+// A server that is slow has the whole budget to answer in, not a timeout of the
+// client's own.
+func TestServerHasTheWholeBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := over(t, &server{answer: func(args []string) string {
+			time.Sleep(4 * time.Second)
+			return "$1\r\nv\r\n"
+		}}, patient)
+		var wg sync.WaitGroup
+		for range 3 { // the first goes by itself, the others by lanes
+			wg.Go(func() {
+				if v, err := tr.Get(context.Background(), "k"); err != nil || string(v) != "v" {
+					t.Errorf("got %q, %v from a server that took four seconds of the 10", v, err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// So has a shard of a ring.
 func TestRingGivesShardsTheWholeBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{answer: func(args []string) string {
