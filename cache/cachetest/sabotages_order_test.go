@@ -108,7 +108,7 @@ func orderSabotages() []sabotage {
 			if err != nil || item.Order >= order {
 				return m.SetIfNewer(ctx, key, value, order, o)
 			}
-			time.Sleep(time.Duration(order) * time.Microsecond % 7)
+			time.Sleep(time.Second / time.Duration(order)) // virtual: the last in order is the first to store
 			forgets(m, key)
 			return m.SetIfNewer(ctx, key, value, order, o)
 		}), []string{"SetIfNewer/LastInOrderWins"}},
