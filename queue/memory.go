@@ -53,6 +53,7 @@ var (
 	_ DeadLetters = (*Memory)(nil)
 	_ Flusher     = (*Memory)(nil)
 	_ Sequencer   = (*Memory)(nil)
+	_ Volatile    = (*Memory)(nil)
 )
 
 // NewMemory returns an empty queue. Bad options are reported together, with
@@ -81,6 +82,9 @@ func NewMemory(opts *MemoryOptions) (*Memory, error) {
 	}
 	return m, nil
 }
+
+// Volatile implements Volatile.
+func (m *Memory) Volatile() {}
 
 // Enqueue implements Queue. ErrFull and ErrTooLarge are by MemoryOptions.
 func (m *Memory) Enqueue(ctx context.Context, w Write) (uint64, error) {

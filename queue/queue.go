@@ -267,6 +267,9 @@ type Preflighter interface {
 	Preflight(ctx context.Context) error
 }
 
+// Volatile is the mark of a queue whose items end with its process.
+type Volatile interface{ Volatile() }
+
 // Stats is what a queue holds, and what was done with it. Counters of a durable
 // queue are those of this process.
 type Stats struct {
