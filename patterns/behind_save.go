@@ -40,8 +40,11 @@ func (w *WriteBehind[K, V]) write(ctx context.Context, r record[K, V]) error {
 	if err := p.encode(); err != nil {
 		return err
 	}
-	for {
+	for full := false; ; full = true {
 		err := p.guarded(ctx, p.enqueue)
+		if full && ctx.Err() != nil {
+			return errors.Join(err, queue.ErrFull)
+		}
 		if !errors.Is(err, queue.ErrFull) || w.opts.WhenFull == FullReject {
 			w.wrote(err)
 			return err
