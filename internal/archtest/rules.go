@@ -29,9 +29,11 @@ func Layers() []Layer {
 			"regions work on any backend"},
 		{"distributed/near", []string{"internal", "keys", "cache", "memory", "distributed", "region"},
 			"the near cache joins the backends and knows nothing above them"},
-		{"patterns", []string{"internal", "keys", "cache", "region"},
+		{"queue", []string{"internal", "keys", "cache"},
+			"a queue keeps bytes and shares no more than keys and errors with the cache"},
+		{"patterns", []string{"internal", "keys", "cache", "region", "queue"},
 			"repositories work on any backend"},
-		{"", []string{"internal", "keys", "cache", "memory", "distributed", "distributed/near", "region", "patterns"},
+		{"", []string{"internal", "keys", "cache", "memory", "distributed", "distributed/near", "region", "queue", "patterns"},
 			"the root package opens any backend by its URL"},
 	}
 }
