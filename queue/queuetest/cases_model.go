@@ -55,7 +55,7 @@ func newSide(e *env, q queue.Queue) *side {
 }
 
 func (m *modelRun) run(seed uint64) {
-	for step := range 60 {
+	for step := range 100 {
 		op := m.draw(step)
 		got, want := op(m.sides[0]), op(m.sides[1])
 		m.trace = append(m.trace, want)
