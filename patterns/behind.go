@@ -49,8 +49,7 @@ type WriteBehind[K comparable, V any] struct {
 	opts    WriteBehindOptions[K, V]
 	source  source[K, V]
 	counts  behindCounts
-	settled notice // that the queue has got shorter
-	workers []*behindWorker[K, V]
+	settled notice        // that the queue has got shorter
 	kick    chan struct{} // wakes a worker before its interval is over
 	stop    context.CancelFunc
 
@@ -130,6 +129,9 @@ func (w *WriteBehind[K, V]) checkQueue() error {
 	if !letters || !flushes {
 		return fmt.Errorf("larder: a %T has no queue.DeadLetters or no queue.Flusher: %w", w.queue, errors.ErrUnsupported)
 	}
+	if _, volatile := w.queue.(queue.Volatile); volatile && w.opts.NoWorkers {
+		return behindOption("NoWorkers", true, "needs a durable queue")
+	}
 	_, sequenced := w.queue.(queue.Sequencer)
 	if _, applies := any(w.inner).(Applier[K, V]); applies && w.opts.WhenFull == FullWriteThrough && !sequenced {
 		return fmt.Errorf("larder: a %T has no queue.Sequencer, which FullWriteThrough needs: %w", w.queue, errors.ErrUnsupported)
@@ -140,11 +142,14 @@ func (w *WriteBehind[K, V]) checkQueue() error {
 func (w *WriteBehind[K, V]) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
-	w.kick = make(chan struct{}, w.opts.Workers)
+	workers := w.opts.Workers
+	if w.opts.NoWorkers {
+		workers = 0
+	}
+	w.kick = make(chan struct{}, workers)
 	var all sync.WaitGroup
-	for range w.opts.Workers {
+	for range workers {
 		worker := &behindWorker[K, V]{WriteBehind: w}
-		w.workers = append(w.workers, worker)
 		all.Go(func() { worker.run(ctx) })
 	}
 	go func() {

@@ -36,7 +36,8 @@ func (w *WriteBehind[K, V]) Flush(ctx context.Context) error {
 	}
 }
 
-// Close refuses further writes, writes what is queued, and ends the workers. When
+// Close refuses further writes, writes what is queued, and ends the workers
+// (without workers, see NoWorkers, it only does the first). When
 // ctx ends first it gives up: a write that the source has not answered is given
 // back to the queue, and the error is a *RemainingError that says what is left,
 // which with a durable queue others go on with. It is idempotent. Find goes on
@@ -69,6 +70,9 @@ func (w *WriteBehind[K, V]) Close(ctx context.Context) error {
 func (w *WriteBehind[K, V]) emptied(ctx context.Context) error {
 	select {
 	case <-w.idle:
+		if w.opts.NoWorkers {
+			return nil
+		}
 		return w.Flush(ctx)
 	case <-ctx.Done():
 		return ctx.Err()

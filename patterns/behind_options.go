@@ -45,6 +45,10 @@ type WriteBehindOptions[K comparable, V any] struct {
 	// Writes of one key are never in two of them. Zero: 1.
 	Workers int
 
+	// NoWorkers leaves the writing to other processes: this one reads and
+	// enqueues only. It needs a durable queue, which they share.
+	NoWorkers bool
+
 	// Visibility is how long a batch belongs to the worker that claimed it; if
 	// its process dies, another takes over after it. The context of a write to
 	// the source ends a sixth of it earlier. Zero: DefaultVisibility.

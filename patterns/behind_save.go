@@ -42,7 +42,7 @@ func (w *WriteBehind[K, V]) write(ctx context.Context, r record[K, V]) error {
 	}
 	for full := false; ; full = true {
 		err := p.guarded(ctx, p.enqueue)
-		if full && ctx.Err() != nil {
+		if full && err != nil && ctx.Err() != nil {
 			return errors.Join(err, queue.ErrFull)
 		}
 		if !errors.Is(err, queue.ErrFull) || w.opts.WhenFull == FullReject {

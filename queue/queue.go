@@ -74,7 +74,7 @@ type Queue interface {
 	// key. Afterwards they are due again. It does not wait; no items is no error.
 	Claim(ctx context.Context, o ClaimOptions) ([]Claim, error)
 
-	// Settle says what became of claimed items. A claim that was not the last
+	// Settle says what became of claimed items, of distinct keys. A claim that was not the last
 	// one of its item is SettledLost and changes nothing. One round trip.
 	Settle(ctx context.Context, outcomes []Outcome) ([]Settled, error)
 

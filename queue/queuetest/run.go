@@ -61,19 +61,20 @@ const realTimeAttempts = 3
 func (c testCase) execute(t *testing.T, cfg Config) (failure error) {
 	if cfg.Unit == 0 {
 		cfg.Unit = time.Second
-		synctest.Test(t, func(t *testing.T) { failure = c.attempt(t, cfg) })
+		synctest.Test(t, func(t *testing.T) { failure = c.attempt(t, cfg, true) })
 		return failure
 	}
 	for range realTimeAttempts {
-		if failure = c.attempt(t, cfg); failure == nil {
-			return nil
+		failure = c.attempt(t, cfg, false)
+		if _, again := failure.(failed); !again {
+			return failure
 		}
 		cfg.Unit *= 2
 	}
 	return failure
 }
 
-func (c testCase) attempt(t *testing.T, cfg Config) (failure error) {
+func (c testCase) attempt(t *testing.T, cfg Config, virtual bool) (failure error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -85,7 +86,7 @@ func (c testCase) attempt(t *testing.T, cfg Config) (failure error) {
 			panic(p)
 		}
 	}()
-	c.run(&env{tb: t, cfg: cfg, ctx: t.Context(), unit: cfg.Unit})
+	c.run(&env{tb: t, cfg: cfg, ctx: t.Context(), unit: cfg.Unit, virtual: virtual})
 	return nil
 }
 
@@ -104,6 +105,8 @@ type env struct {
 	cfg  Config
 	ctx  context.Context
 	unit time.Duration
+
+	virtual bool // time is
 }
 
 func (e *env) fail(format string, args ...any) { panic(failed{fmt.Sprintf(format, args...)}) }
