@@ -113,6 +113,9 @@ func (w *WriteBehind[K, V]) check(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	if err := checkComposition(w.inner, layerBehind); err != nil {
+		return err
+	}
 	if p, ok := w.queue.(queue.Preflighter); ok {
 		err := p.Preflight(ctx)
 		if err != nil && !(w.opts.AllowVolatile && errors.Is(err, queue.ErrVolatile)) {
@@ -120,6 +123,14 @@ func (w *WriteBehind[K, V]) check(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (w *WriteBehind[K, V]) layers() layer {
+	own := layerBehind
+	if w.view != nil {
+		own |= layerCaching
+	}
+	return own | layersOf(w.inner)
 }
 
 func (w *WriteBehind[K, V]) checkQueue() error {
