@@ -153,6 +153,7 @@ func (w *WriteBehind[K, V]) start() {
 		all.Go(func() { worker.run(ctx) })
 	}
 	go func() {
+		<-ctx.Done()
 		all.Wait()
 		close(w.ended)
 	}()
