@@ -78,13 +78,11 @@ func newProcess(backendName, dsn string) (*process, error) {
 
 // behind returns the repository that clients and workers use.
 func (p *process) behind(q queue.Queue, client bool) (*patterns.WriteBehind[int, int64], error) {
-	return patterns.NewWriteBehind(context.Background(), p.source, q, key, nil, &patterns.WriteBehindOptions[int, int64]{
+	return patterns.NewWriteBehind(context.Background(), nil, p.source, q, patterns.Entity[int, int64]{}, &patterns.WriteBehindOptions[int, int64]{
 		Interval: 10 * time.Millisecond, BatchSize: 10, Workers: 2, Visibility: time.Second,
 		MaxAttempts: 4, Backoff: 5 * time.Millisecond, MaxBackoff: 50 * time.Millisecond, NoWorkers: client,
 	})
 }
-
-func key(id int) string { return fmt.Sprint("row:", id) }
 
 // child runs the process that the environment asks for, and never returns from
 // that.
