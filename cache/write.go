@@ -244,6 +244,10 @@ func (t *Typed[V]) Write(ctx context.Context, key string, opts EntryOptions, wri
 	if _, _, err := opts.Resolve(EntryOptions{}, time.Now()); err != nil {
 		return value, err
 	}
+	tried := opts
+	if err := t.ageing(new(object[V]), &tried, Freshness{}, 0, ""); err != nil {
+		return value, err
+	}
 	if t.own != nil {
 		t.own.Invalidate(key)
 	}
@@ -275,7 +279,13 @@ func (t *Typed[V]) endWrite(ctx context.Context, w *writing, value V, opts Entry
 		within, cancel := w.ending(ctx)
 		defer cancel()
 		opts.Mark = w.keys[0].mark
-		err := shielded(func() error { return t.put(within, w.keys[0].key, &object[V]{value: value}, opts) })
+		err := shielded(func() error {
+			o := &object[V]{value: value}
+			if err := t.ageing(o, &opts, Freshness{}, 0, ""); err != nil {
+				return err
+			}
+			return t.put(within, w.keys[0].key, o, opts)
+		})
 		if err == nil || errors.Is(err, ErrWriteOverlapped) {
 			return nil
 		}
