@@ -87,15 +87,15 @@ func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 	*buf = l.opts.AppendKey((*buf)[:0], id)
 	borrowed := unsafe.String(unsafe.SliceData(*buf), len(*buf))
 	since := l.typed.arrive(borrowed)
-	value, at, err := l.typed.lookup(ctx, borrowed)
+	value, s, err := l.typed.lookup(ctx, borrowed)
 	l.buffers.Put(buf)
 	switch {
-	case at == atValue:
+	case s.at == atValue:
 		return value, nil
 	case err != nil: // it may hold the borrowed key
 		return l.get(ctx, l.key(id), id)
 	}
-	return missedWith(ctx, l.typed, l.key(id), id, since, at, nil, l.load)
+	return missedWith(ctx, l.typed, l.key(id), id, since, value, s, nil, l.load)
 }
 
 func (l *Loading[K, V]) get(ctx context.Context, key string, id K) (V, error) {

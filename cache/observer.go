@@ -48,6 +48,9 @@ const (
 	EventCallbackPanic                      // user code (a callback, a weigher) panicked
 	EventJoinRefused                        // a load in flight was not joined: another process had written its key
 	EventLeaseLost                          // a load's lease was gone: its key was written, evicted, or the lease ran out
+	EventStale                              // a value past its SoftTTL or its TTL was returned
+	EventRefresh                            // a load for an entry that was there ended; Duration, Err
+	EventErrorCached                        // the error of an earlier load was returned; Err
 )
 
 var eventNames = [...]string{
@@ -56,6 +59,7 @@ var eventNames = [...]string{
 	EventInvalidation: "invalidation", EventServerError: "server_error", EventBreaker: "breaker",
 	EventTouchDropped: "touch_dropped", EventCallbackPanic: "callback_panic",
 	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
+	EventStale: "stale_hit", EventRefresh: "refresh", EventErrorCached: "error_cached",
 }
 
 // String returns the kind as a metric would name it.
@@ -81,6 +85,10 @@ type Stats struct {
 
 	LeasesLost   uint64 // loads that found their lease gone, because another had written the key or it ran out
 	JoinsRefused uint64 // loads in flight not joined, because another process had written their key
+
+	StaleHits    uint64 // values returned past their SoftTTL or TTL
+	Refreshes    uint64 // loads for entries that were there
+	ErrorsCached uint64 // errors of earlier loads that were returned
 
 	Evictions   uint64 // entries that left to make room
 	Expirations uint64 // entries that left because of their age

@@ -328,6 +328,10 @@ func (t *Typed[V]) Write(ctx context.Context, key string, opts EntryOptions, wri
 	if _, _, err := opts.Resolve(EntryOptions{}, time.Now()); err != nil {
 		return value, err
 	}
+	tried := opts
+	if err := t.ageing(new(object[V]), &tried, Freshness{}, 0, ""); err != nil {
+		return value, err
+	}
 	if t.own != nil {
 		t.own.Invalidate(key)
 	}
@@ -368,7 +372,13 @@ func (t *Typed[V]) EndWriting(ctx context.Context, w *Writing, key string, value
 	defer cancel()
 	opts = opts.Inherit(t.opts.Defaults)
 	opts.Lease, opts.Mark = Lease{}, w.keys[at].mark
-	err := shielded(func() error { return t.put(within, key, &object[V]{value: value}, opts) })
+	err := shielded(func() error {
+		o := &object[V]{value: value}
+		if err := t.ageing(o, &opts, Freshness{}, 0, ""); err != nil {
+			return err
+		}
+		return t.put(within, key, o, opts)
+	})
 	if err == nil || errors.Is(err, ErrWriteOverlapped) {
 		w.keys = slices.Delete(w.keys, at, at+1)
 		return nil
