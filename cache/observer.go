@@ -48,6 +48,8 @@ const (
 	EventCallbackPanic                      // user code (a callback, a weigher) panicked
 	EventJoinRefused                        // a load in flight was not joined: another process had written its key
 	EventLeaseLost                          // a load's lease was gone: its key was written, evicted, or the lease ran out
+	EventNearLost                           // a near cache hears no longer of changes, and serves nothing by itself; Err
+	EventNearContact                        // a near cache hears of changes again; Duration: since when it had not
 )
 
 var eventNames = [...]string{
@@ -56,6 +58,7 @@ var eventNames = [...]string{
 	EventInvalidation: "invalidation", EventServerError: "server_error", EventBreaker: "breaker",
 	EventTouchDropped: "touch_dropped", EventCallbackPanic: "callback_panic",
 	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
+	EventNearLost: "near_lost", EventNearContact: "near_contact",
 }
 
 // String returns the kind as a metric would name it.

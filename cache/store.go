@@ -37,6 +37,9 @@ func (t *Typed[V]) lookup(ctx context.Context, key string) (V, found, error) {
 	if t.configErr != nil {
 		return zero, atNothing, t.configErr
 	}
+	if t.near != nil {
+		return t.lookupNear(ctx, key)
+	}
 	if t.objects == nil {
 		return t.lookupBytes(ctx, key)
 	}
@@ -47,18 +50,26 @@ func (t *Typed[V]) lookup(ctx context.Context, key string) (V, found, error) {
 	if !ok || err != nil {
 		return zero, atNothing, err
 	}
+	value, at := t.seen(held)
+	if at == atUndecodable {
+		t.shared.noteUndecodable(ctx, errForeignObject)
+	}
+	return value, at, nil
+}
+
+// seen tells what an object is that is held for a Typed.
+func (t *Typed[V]) seen(held any) (value V, at found) {
 	if !t.abstract {
 		if v, ok := held.(V); ok {
-			return v, atValue, nil
+			return v, atValue
 		}
 	} else if o, ok := held.(*object[V]); ok {
-		return o.value, atValue, nil
+		return o.value, atValue
 	}
 	if held == (any)(nothing{}) {
-		return zero, atNegative, nil
+		return value, atNegative
 	}
-	t.shared.noteUndecodable(ctx, errForeignObject)
-	return zero, atUndecodable, nil
+	return value, atUndecodable
 }
 
 // held returns o as an Objects cache holds it.
