@@ -1,21 +1,16 @@
 package near
 
 import (
-	"context"
-	"errors"
-
 	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/larder/distributed/internal/tracking"
 )
 
 // listen starts what tells of changes.
-func listen(_ redis.UniversalClient, _ *Options, s signals) listener {
-	return nobody{}
+func listen(client redis.UniversalClient, o *Options, s signals) listener {
+	return tracking.New(client, tracking.Options{
+		Prefix:   o.Remote.Prefix,
+		Interval: o.Bound / heartbeats,
+		Events:   tracking.Events{Changed: s.Changed, Flushed: s.Flushed, Contact: s.Contact, Lost: s.Lost},
+	})
 }
-
-// nobody tells of nothing.
-type nobody struct{}
-
-func (nobody) Supported() (yes, known bool) { return false, true }
-func (nobody) Close(context.Context) error  { return nil }
-
-var errUnsupported = errors.New("larder: the server cannot tell of changes")

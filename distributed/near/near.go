@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
+	"github.com/larder-go/larder/distributed/internal/tracking"
 	"github.com/larder-go/larder/memory"
 )
 
@@ -93,7 +94,7 @@ func build(client redis.UniversalClient, opts *Options, listen func(signals) lis
 	c.listener = listen(signals{Changed: c.changed, Flushed: c.flush, Contact: c.contact.made, Lost: c.contact.lost})
 	close(c.contact.begun)
 	if yes, known := c.listener.Supported(); known && !yes {
-		c.contact.lost(errUnsupported)
+		c.contact.lost(tracking.ErrUnsupported)
 	}
 	return c, nil
 }

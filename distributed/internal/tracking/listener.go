@@ -20,10 +20,12 @@ const (
 	connectTimeout = time.Second
 
 	// firstPause and lastPause are the least and the longest time between two
-	// tries, before jitter; refusedPause is that after a server has refused.
+	// tries, before jitter. After a server has refused the pauses go from
+	// refusedPause to lastRefused: what refuses once mostly does for good.
 	firstPause   = 20 * time.Millisecond
 	lastPause    = 500 * time.Millisecond
 	refusedPause = 30 * time.Second
+	lastRefused  = 24 * time.Hour
 )
 
 var (
@@ -135,8 +137,8 @@ func New(client redis.UniversalClient, options Options) *Listener {
 }
 
 // Supported reports whether the servers offer tracking; known is false until one
-// has answered for the first time. After a refusal they are asked anew every half
-// minute or so.
+// has answered for the first time. After a refusal they are asked anew, after half
+// a minute at first and once a day at last.
 func (l *Listener) Supported() (supported, known bool) {
 	s := l.supported.Load()
 	return s == yes, s != unknown
@@ -161,6 +163,7 @@ func (l *Listener) Close(ctx context.Context) error {
 
 // run holds one session after the other.
 func (l *Listener) run(ctx context.Context) {
+	refusals := 0
 	for failures := 0; ; failures++ {
 		s := &session{listener: l}
 		err := s.run(ctx)
@@ -168,13 +171,16 @@ func (l *Listener) run(ctx context.Context) {
 			return
 		}
 		if s.contact {
-			failures = 0
+			failures, refusals = 0, 0
 		}
+		wait := pause(failures)
 		if errors.Is(err, ErrUnsupported) {
 			l.supported.Store(no)
+			wait = refusal(refusals)
+			refusals++
 		}
 		l.lost(err)
-		timer := time.NewTimer(pause(failures, err))
+		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -184,15 +190,17 @@ func (l *Listener) run(ctx context.Context) {
 	}
 }
 
-// pause returns how long to wait after so many failures in a row before the one
-// that err is of.
-func pause(failures int, err error) time.Duration {
-	p := min(firstPause<<min(failures, 10), lastPause)
-	if errors.Is(err, ErrUnsupported) {
-		p = refusedPause
-	}
-	return p/2 + rand.N(p/2+1)
+// pause returns how long to wait after so many failures in a row before the last
+// one, refusal after so many refusals.
+func pause(failures int) time.Duration {
+	return jittered(min(firstPause<<min(failures, 10), lastPause))
 }
+
+func refusal(refusals int) time.Duration {
+	return jittered(min(refusedPause<<min(refusals, 20), lastRefused))
+}
+
+func jittered(p time.Duration) time.Duration { return p/2 + rand.N(p/2+1) }
 
 // event calls one event, if there is one. A panic of it ends the session, not the
 // process: what it should have forgotten is forgotten by the Flushed to come.
