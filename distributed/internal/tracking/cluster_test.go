@@ -16,7 +16,7 @@ import (
 func TestChangesOfEveryPrimaryArrive(t *testing.T) {
 	cluster := redistest.Cluster(t, 3)
 	client := cluster.Client()
-	_, r := listen(t, client, Options{Prefix: "p:", Channel: "p:ch"})
+	_, r := listen(t, client, Options{Prefix: "p:", Channels: []string{"p:ch"}})
 	r.awaitContact(t)
 	const keys = 300
 	for i := range keys {
@@ -27,7 +27,7 @@ func TestChangesOfEveryPrimaryArrive(t *testing.T) {
 		t.Errorf("keys: got %d, want %d", n, keys)
 	}
 	do(t, client, "publish", "p:ch", "m")
-	r.await(t, "message", func() bool { return len(r.messages) > 0 })
+	r.await(t, "message", func() bool { return len(r.messages) == 3 })
 	r.mark()
 	cluster.Node(1).Stop() // no contact without it, whatever the others say
 	r.await(t, "lost", func() bool { return errors.Is(r.err, ErrSilent) })

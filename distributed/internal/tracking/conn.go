@@ -23,7 +23,8 @@ type conn struct {
 	check    func(reply) error
 
 	// Confined to receive; before, to who connects.
-	in *reader
+	in       *reader
+	from, of int // its place among the session's connections; 0 of 0: not yet known
 
 	// sent has the moment of the heartbeat that is not answered yet, answers a
 	// token for each answer. Both have room for one.
@@ -130,7 +131,7 @@ func (c *conn) handshake(user, password string) error {
 	}
 	b := appendCommand(nil, append(hello, "SETNAME", "larder-near")...)
 	b = appendCommand(b, track...)
-	b = appendCommand(b, "SUBSCRIBE", c.listener.options.Channel)
+	b = appendCommand(b, append([]string{"SUBSCRIBE"}, c.listener.options.Channels...)...)
 	b = appendCommand(b, "PING")
 	if _, err := c.net.Write(b); err != nil {
 		return err
@@ -274,18 +275,12 @@ func (c *conn) changed(key string) error {
 	return nil
 }
 
-func (c *conn) handed() error {
-	if handed := c.listener.options.Events.Handed; handed != nil {
-		return c.listener.event(handed)
-	}
-	return nil
-}
-
 func (c *conn) flushed() error { return c.listener.flushed() }
 
 func (c *conn) message(channel, payload string) error {
-	if m := c.listener.options.Events.Message; m != nil && channel == c.listener.options.Channel {
-		return c.listener.event(func() { m(payload) })
+	m := c.listener.options.Events.Message
+	if m == nil || c.of == 0 {
+		return nil
 	}
-	return nil
+	return c.listener.event(func() { m(Message{Channel: channel, Payload: payload, From: c.from, Of: c.of}) })
 }

@@ -18,12 +18,11 @@ type recorder struct {
 	news     chan struct{} // closed and replaced at each event
 	order    []string      // flushed, contact and lost, without repetition
 	changed  map[string]int
-	handed   int
 	flushes  int
 	contacts int
 	asOf     time.Time
 	err      error
-	messages []string
+	messages []Message
 }
 
 // listen returns what a Listener with these options reports. It is closed when
@@ -39,7 +38,6 @@ func listen(t testing.TB, client redis.UniversalClient, o Options) (*Listener, *
 			}
 			r.note("", func() { r.changed[key]++ })
 		},
-		Handed:  func() { r.note("", func() { r.handed++ }) },
 		Flushed: func() { r.note("flushed", func() { r.flushes++ }) },
 		Contact: func(asOf time.Time) {
 			r.note("contact", func() {
@@ -54,7 +52,7 @@ func listen(t testing.TB, client redis.UniversalClient, o Options) (*Listener, *
 			})
 		},
 		Lost:    func(err error) { r.note("lost", func() { r.err = err }) },
-		Message: func(m string) { r.note("", func() { r.messages = append(r.messages, m) }) },
+		Message: func(m Message) { r.note("", func() { r.messages = append(r.messages, m) }) },
 	}
 	l := New(client, o)
 	t.Cleanup(func() { shut(t, l) })

@@ -50,12 +50,9 @@ var (
 type Events struct {
 	// Changed says that the value or the lifetime of a key has changed. It is the
 	// full Redis key, prefix included, of any database of the server. Keys over
-	// 64 KiB are not reported.
+	// 64 KiB are not reported. Keys that changed close to each other come in any
+	// order.
 	Changed func(key string)
-
-	// Handed follows one or more Changed, when all keys that the server named in
-	// one message have been handed on: within it their order says nothing.
-	Handed func()
 
 	// Flushed says that any key may have changed: forget all.
 	Flushed func()
@@ -69,9 +66,18 @@ type Events struct {
 	// Contact comes a Flushed. It may be called again without anything between.
 	Lost func(err error)
 
-	// Message hands on what was published on Options.Channel. In a Cluster every
-	// message comes once per primary. Messages can be lost, also without Lost.
-	Message func(payload string)
+	// Message hands on what was published on one of Options.Channels. Messages can
+	// be lost, also without Lost.
+	Message func(m Message)
+}
+
+// Message is what was published on a channel, wherever in a Cluster that was. It
+// comes once from each of the Of primaries, after all changes that this primary had
+// processed when it was published. So when it has come From 0 to Of-1, every change
+// from before it was published has been handed on.
+type Message struct {
+	Channel, Payload string
+	From, Of         int
 }
 
 // Options configures New.
@@ -86,10 +92,10 @@ type Options struct {
 	// Timeout is how long an answer to a heartbeat may take. Zero: two intervals.
 	Timeout time.Duration
 
-	// Channel is what the connections subscribe to, since only of a subscribed
-	// one does Redis bound the output buffer. Empty: the prefix followed by
-	// "near:idle", where nobody publishes.
-	Channel string
+	// Channels are what the connections subscribe to. None: the prefix followed by
+	// "near:idle", where nobody publishes, since only of a subscribed connection does
+	// Redis bound the output buffer.
+	Channels []string
 
 	// Events are what to call.
 	Events Events
@@ -127,8 +133,8 @@ func New(client redis.UniversalClient, options Options) *Listener {
 	if options.Timeout <= 0 {
 		options.Timeout = 2 * options.Interval
 	}
-	if options.Channel == "" {
-		options.Channel = options.Prefix + "near:idle"
+	if len(options.Channels) == 0 {
+		options.Channels = []string{options.Prefix + "near:idle"}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Listener{client: client, options: options, end: cancel}

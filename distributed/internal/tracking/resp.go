@@ -51,7 +51,6 @@ func newReader(in io.Reader) *reader { return &reader{bufio.NewReaderSize(in, re
 // pushes takes what a server sends unasked.
 type pushes interface {
 	changed(key string) error // one key of an invalidation
-	handed() error            // all keys of it have been given
 	flushed() error
 	message(channel, payload string) error
 }
@@ -139,7 +138,7 @@ func (r *reader) invalidation(p pushes) error {
 			return err
 		}
 	}
-	return p.handed()
+	return nil
 }
 
 func (r *reader) key(p pushes) error {

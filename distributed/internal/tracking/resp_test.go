@@ -15,7 +15,6 @@ import (
 type heard struct{ events []string }
 
 func (h *heard) changed(key string) error { h.events = append(h.events, "changed "+key); return nil }
-func (h *heard) handed() error            { h.events = append(h.events, "handed"); return nil }
 func (h *heard) flushed() error           { h.events = append(h.events, "flushed"); return nil }
 func (h *heard) message(channel, payload string) error {
 	h.events = append(h.events, channel+" "+payload)
@@ -53,11 +52,11 @@ func TestReader(t *testing.T) {
 		"map":           {in: "%1\r\n+role\r\n$6\r\nmaster\r\n", want: "%(+role)($master)"},
 		"nested":        {in: "*2\r\n*1\r\n:1\r\n~1\r\n#t\r\n", want: "*(*(:1))(~(#t))"},
 		"attribute":     {in: "|1\r\n+a\r\n+b\r\n+c\r\n", want: "+c"},
-		"changed":       {in: ">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n+x\r\n", want: "+x", push: []string{"changed a", "changed b", "handed"}},
-		"no keys":       {in: ">2\r\n+invalidate\r\n*0\r\n+x\r\n", want: "+x", push: []string{"handed"}},
+		"changed":       {in: ">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n+x\r\n", want: "+x", push: []string{"changed a", "changed b"}},
+		"no keys":       {in: ">2\r\n+invalidate\r\n*0\r\n+x\r\n", want: "+x", push: nil},
 		"flushed":       {in: ">2\r\n$10\r\ninvalidate\r\n_\r\n+x\r\n", want: "+x", push: []string{"flushed"}},
 		"flushed as v2": {in: ">2\r\n$10\r\ninvalidate\r\n*-1\r\n+x\r\n", want: "+x", push: []string{"flushed"}},
-		"a long key":    {in: fmt.Sprintf(">2\r\n$10\r\ninvalidate\r\n*2\r\n$%d\r\n%s\r\n$1\r\nb\r\n+x\r\n", len(long), long), want: "+x", push: []string{"changed b", "handed"}},
+		"a long key":    {in: fmt.Sprintf(">2\r\n$10\r\ninvalidate\r\n*2\r\n$%d\r\n%s\r\n$1\r\nb\r\n+x\r\n", len(long), long), want: "+x", push: []string{"changed b"}},
 		"message":       {in: ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n+x\r\n", want: "+x", push: []string{"c m"}},
 		"other push":    {in: ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n+x\r\n", want: "+x"},
 

@@ -44,7 +44,8 @@ func (s *session) run(ctx context.Context) error {
 		return err
 	}
 	var conns sync.WaitGroup
-	for _, c := range s.conns {
+	for i, c := range s.conns {
+		c.from, c.of = i, len(s.conns)
 		stop := context.AfterFunc(ctx, func() { _ = c.net.Close() })
 		defer stop()
 		conns.Go(func() { cancel(c.receive(ctx, s)) })
