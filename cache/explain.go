@@ -53,7 +53,7 @@ type Reason struct {
 	Age     time.Duration // StateLoading: how long the load has been in flight
 	Waiters int           // StateLoading: how many callers wait for it
 
-	Err error // why: StateUnknown, StateUndecodable, StateForeign, the breaker's states
+	Err error // why: StateUnknown, StateUndecodable, StateForeign, StateNoContact, the breaker's states
 }
 
 // State is what a tier, the switch or a load in flight contributes to a key's
@@ -80,6 +80,7 @@ const (
 	StateDisabled                     // caching is switched off, for this cache or this context
 	StateLoading                      // a load is in flight in this process
 	StateStale                        // there is a value past its SoftTTL: served, and refreshed
+	StateNoContact                    // there may be an entry in this process, but nothing here is served until the news of changes arrive again
 )
 
 var stateNames = [...]string{
@@ -87,7 +88,8 @@ var stateNames = [...]string{
 	StateUndecodable: "undecodable", StateForeign: "foreign", StateSchema: "other schema", StateCounter: "counter",
 	StateObject: "object", StateLease: "lease", StateHold: "hold", StateWriteMark: "write mark", StateRegionExpired: "region expired",
 	StateBreakerOpen: "breaker open", StateBreakerHalfOpen: "breaker half-open", StateDisabled: "disabled", StateLoading: "loading",
-	StateStale: "stale",
+	StateStale:     "stale",
+	StateNoContact: "no contact",
 }
 
 // String returns the state in a word or two, as in "other schema".
@@ -195,7 +197,7 @@ func (t *Typed[V]) Explain(ctx context.Context, key string) (Explanation, error)
 
 // judge tells what an entry is to this Typed.
 func (t *Typed[V]) judge(as State, held any) (State, error) {
-	if t.objects != nil {
+	if t.objects != nil || t.near != nil && as == StateObject {
 		return t.judgeObject(as, held)
 	}
 	data, ok := held.([]byte)

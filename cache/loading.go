@@ -79,7 +79,7 @@ func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 		return zero, l.typed.configErr
 	}
 	if l.typed.objects == nil {
-		return l.get(ctx, l.key(id), id)
+		return l.getNear(ctx, id)
 	}
 	// The key lives in a borrowed buffer: GetObject does not keep it. On a miss
 	// it is made anew.
@@ -96,6 +96,21 @@ func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 		return l.get(ctx, l.key(id), id)
 	}
 	return missedWith(ctx, l.typed, l.key(id), id, since, value, s, nil, l.load)
+}
+
+// getNear is Get where values are encoded. The borrowed key is for the tier of
+// objects alone, if there is one.
+func (l *Loading[K, V]) getNear(ctx context.Context, id K) (V, error) {
+	if l.typed.near != nil {
+		buf := l.buffers.Get().(*[]byte)
+		*buf = l.opts.AppendKey((*buf)[:0], id)
+		value, ok := l.typed.nearHit(ctx, unsafe.String(unsafe.SliceData(*buf), len(*buf)))
+		l.buffers.Put(buf)
+		if ok {
+			return value, nil
+		}
+	}
+	return l.get(ctx, l.key(id), id)
 }
 
 func (l *Loading[K, V]) get(ctx context.Context, key string, id K) (V, error) {

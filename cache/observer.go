@@ -51,6 +51,8 @@ const (
 	EventStale                              // a value past its SoftTTL or its TTL was returned
 	EventRefresh                            // a load for an entry that was there ended; Duration, Err
 	EventErrorCached                        // the error of an earlier load was returned; Err
+	EventNearLost                           // a near cache hears no longer of changes, and serves nothing by itself; Err
+	EventNearContact                        // a near cache hears of changes again; Duration: since when it had not
 )
 
 var eventNames = [...]string{
@@ -60,6 +62,7 @@ var eventNames = [...]string{
 	EventTouchDropped: "touch_dropped", EventCallbackPanic: "callback_panic",
 	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
 	EventStale: "stale_hit", EventRefresh: "refresh", EventErrorCached: "error_cached",
+	EventNearLost: "near_lost", EventNearContact: "near_contact",
 }
 
 // String returns the kind as a metric would name it.

@@ -42,6 +42,9 @@ func (t *Typed[V]) lookup(ctx context.Context, key string) (V, sight, error) {
 	if t.configErr != nil {
 		return zero, sight{}, t.configErr
 	}
+	if t.near != nil {
+		return t.lookupNear(ctx, key)
+	}
 	if t.objects == nil {
 		return t.lookupBytes(ctx, key)
 	}
@@ -52,19 +55,27 @@ func (t *Typed[V]) lookup(ctx context.Context, key string) (V, sight, error) {
 	if !ok || err != nil {
 		return zero, sight{}, err
 	}
+	value, seen := t.seen(held)
+	if seen.at == atUndecodable {
+		t.shared.noteUndecodable(ctx, errForeignObject)
+	}
+	return value, seen, nil
+}
+
+// seen tells what an object is that is held for a Typed.
+func (t *Typed[V]) seen(held any) (value V, s sight) {
 	if !t.abstract {
 		if v, ok := held.(V); ok {
-			return v, sight{at: atValue}, nil
+			return v, sight{at: atValue}
 		}
 	}
 	if o, ok := held.(*object[V]); ok {
-		return o.value, o.see(), nil
+		return o.value, o.see()
 	}
 	if held == (any)(nothing{}) {
-		return zero, sight{at: atNegative}, nil
+		return value, sight{at: atNegative}
 	}
-	t.shared.noteUndecodable(ctx, errForeignObject)
-	return zero, sight{at: atUndecodable}, nil
+	return value, sight{at: atUndecodable}
 }
 
 // unhold is lookup for an object that was read, and what else is known of it.
@@ -120,18 +131,24 @@ func (t *Typed[V]) get(ctx context.Context, key string) ([]byte, bool, error) {
 
 // decode tells what an encoded entry is. The etag is part of data.
 func (t *Typed[V]) decode(ctx context.Context, data []byte) (value V, etag []byte, s sight) {
+	value, w, s := t.decodeWritten(ctx, data)
+	return value, w.etag, s
+}
+
+// decodeWritten is decode with all that is known of the value.
+func (t *Typed[V]) decodeWritten(ctx context.Context, data []byte) (value V, w written, s sight) {
 	payload, w, at, err := t.frame.open(data)
 	if at == atValue {
 		var v V
 		if v, err = t.opts.Codec.Decode(payload); err == nil {
-			return v, w.etag, w.see()
+			return v, w, w.see()
 		}
 		at = atUndecodable
 	}
 	if at == atUndecodable {
 		t.shared.noteUndecodable(ctx, err)
 	}
-	return value, nil, sight{at: at}
+	return value, written{}, sight{at: at}
 }
 
 // put stores o under key.

@@ -63,6 +63,7 @@ type TypedOptions[V any] struct {
 type Typed[V any] struct {
 	cache     Cache
 	objects   Objects     // nil if values are encoded
+	near      Near        // nil if the cache has no tier of objects in front of one of bytes
 	abstract  bool        // V is an interface type
 	leaser    Leaser      // nil if the cache has no leases
 	peeker    Peeker      // nil if no other process writes the cache
@@ -104,6 +105,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	}
 	t.frame = newFrame(t.opts.Schema, schema.ID(t.opts.Codec.ID(), reflect.TypeFor[V]()))
 	t.objects, _ = As[Objects](c)
+	t.near, _ = As[Near](c)
 	t.abstract = reflect.TypeFor[V]().Kind() == reflect.Interface
 	t.batcher, _ = As[Batcher](c)
 	t.marker, _ = As[WriteMarker](c)

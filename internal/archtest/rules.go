@@ -50,7 +50,7 @@ type Dependency struct {
 // larder gets every one of them, so the list is short.
 func Dependencies() []Dependency {
 	return []Dependency{
-		{"github.com/redis/go-redis/v9", []string{"", "distributed", "distributed/internal/transport", "distributed/near"},
+		{"github.com/redis/go-redis/v9", []string{"", "distributed", "distributed/internal/tracking", "distributed/internal/transport", "distributed/near"},
 			"the Redis client; only the Redis backend and what opens it may know it"},
 		{"github.com/maypok86/otter/v2", []string{"memory"},
 			"the engine of the in-process backend, exchangeable because only memory knows it"},

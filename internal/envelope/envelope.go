@@ -377,3 +377,14 @@ func uint48(b []byte) uint64 {
 	_ = b[5]
 	return uint64(b[0])<<40 | uint64(b[1])<<32 | uint64(b[2])<<24 | uint64(b[3])<<16 | uint64(b[4])<<8 | uint64(b[5])
 }
+
+// ValueID returns the version in raw, the first HeaderSize bytes of what is under
+// the key with this digest; ok is false if that is no value. It tells whether a
+// value is one that was decoded before, and not whether it is intact.
+func ValueID(raw []byte, digest uint64) (id ID, ok bool) {
+	if len(raw) < HeaderSize || string(raw[:len(Magic)]) != Magic || binary.BigEndian.Uint64(raw[offDigest:]) != digest {
+		return ID{}, false
+	}
+	kind := Kind(raw[offKind])
+	return ID(raw[offVersion:]), kind == Value || kind == Locked
+}

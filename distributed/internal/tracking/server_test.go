@@ -1,0 +1,450 @@
+package tracking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/larder/internal/redistest"
+)
+
+func TestEveryKindOfChangeArrives(t *testing.T) {
+	server := redistest.Server(t)
+	client := server.Client()
+	_, r := listen(t, client, Options{Prefix: "p:"})
+	r.awaitContact(t)
+	cases := map[string][][]any{
+		"set":             {{"set", "p:k", "v"}},
+		"delete":          {{"set", "p:k", "v"}, {"del", "p:k"}},
+		"unlink":          {{"set", "p:k", "v"}, {"unlink", "p:k"}},
+		"new lifetime":    {{"set", "p:k", "v"}, {"pexpire", "p:k", 100_000}},
+		"expiry":          {{"set", "p:k", "v", "px", 1}},
+		"rename":          {{"set", "other", "v"}, {"rename", "other", "p:k"}},
+		"script":          {{"eval", "return redis.call('set', KEYS[1], 'v')", 1, "p:k"}},
+		"field of a hash": {{"hset", "p:k", "f", "v"}},
+	}
+	for name, commands := range cases {
+		t.Run(name, func(t *testing.T) {
+			do(t, client, "del", "p:k")
+			for _, c := range commands {
+				r.awaitContact(t)
+				r.mu.Lock()
+				clear(r.changed)
+				r.mu.Unlock()
+				do(t, client, c...)
+			}
+			least := 1
+			if name == "expiry" {
+				least = 2 // when it is set, and when it is gone
+			}
+			r.await(t, "change", func() bool { return r.changed["p:k"] >= least })
+		})
+	}
+}
+
+func TestOtherDatabasesCountAndOtherPrefixesDoNot(t *testing.T) {
+	server := redistest.Server(t)
+	_, r := listen(t, server.Client(), Options{Prefix: "p:"})
+	r.awaitContact(t)
+	o := *server.Client().Options()
+	o.DB = 3
+	elsewhere := redis.NewClient(&o)
+	defer elsewhere.Close()
+	do(t, elsewhere, "set", "other:k", "v")
+	do(t, elsewhere, "set", "p:k", "v")
+	r.await(t, "change", func() bool { return r.changed["p:k"] == 1 })
+	if n := r.keys(); n != 1 {
+		t.Errorf("keys: got %d, want p:k only", n)
+	}
+}
+
+func TestFlushAndEvictionArrive(t *testing.T) {
+	server := redistest.Server(t, "--maxmemory", "3mb", "--maxmemory-policy", "allkeys-random")
+	client := server.Client()
+	_, r := listen(t, client, Options{Prefix: "p:"})
+	r.awaitContact(t)
+	for _, command := range []string{"flushdb", "flushall"} {
+		before := locked(r, &r.flushes)
+		do(t, client, command)
+		r.await(t, command, func() bool { return r.flushes > before })
+	}
+	value := strings.Repeat("v", 10_000)
+	for i := range 500 {
+		do(t, client, "set", fmt.Sprintf("p:%d", i), value)
+	}
+	r.awaitContact(t)
+	for i := range 500 {
+		key := fmt.Sprintf("p:%d", i)
+		n, err := client.Exists(context.Background(), key).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.mu.Lock(); n == 0 && r.changed[key] < 2 {
+			t.Errorf("%s was evicted; heard of it %d times, want 2", key, r.changed[key])
+		}
+		r.mu.Unlock()
+	}
+}
+
+// killTracking cuts the tracking connections, from the server.
+func killTracking(t *testing.T, client *redis.Client) {
+	t.Helper()
+	list, err := client.ClientList(context.Background()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for line := range strings.Lines(list) {
+		if strings.Contains(line, " name=larder-near ") {
+			id, _, _ := strings.Cut(strings.TrimPrefix(line, "id="), " ")
+			do(t, client, "client", "kill", "id", id)
+			killed++
+		}
+	}
+	if killed != 1 {
+		t.Fatalf("connections with tracking: got %d, want 1", killed)
+	}
+}
+
+func TestAKilledConnectionComesBackFlushed(t *testing.T) {
+	server := redistest.Server(t)
+	_, r := listen(t, server.Client(), Options{Prefix: "p:"})
+	r.awaitContact(t)
+	for range 5 {
+		r.mark()
+		killTracking(t, server.Client())
+		do(t, server.Client(), "set", "p:k", "v") // perhaps not heard of
+		r.wantOrder(t, "lost", "flushed", "contact")
+	}
+	do(t, server.Client(), "set", "p:after", "v")
+	r.await(t, "change", func() bool { return r.changed["p:after"] == 1 })
+}
+
+func TestAFrozenServerIsNoticedAndComesBack(t *testing.T) {
+	server := redistest.Server(t)
+	const interval = 50 * time.Millisecond
+	_, r := listen(t, server.Client(), Options{Prefix: "p:", Interval: interval})
+	r.awaitContact(t)
+	r.mark()
+	start := time.Now()
+	server.Stop()
+	r.await(t, "lost", func() bool { return len(r.order) > 0 && r.order[len(r.order)-1] == "lost" })
+	took := time.Since(start)
+	server.Cont()
+	if err := locked(r, &r.err); !errors.Is(err, ErrSilent) {
+		t.Errorf("error: got %v, want ErrSilent", err)
+	}
+	// An interval until the next heartbeat, two until it is overdue.
+	if limit := 3*interval + 500*time.Millisecond; took < interval || took > limit {
+		t.Errorf("noticed after %v, want %v to %v", took, interval, limit)
+	}
+	back := time.Now()
+	r.awaitContact(t)
+	t.Logf("noticed after %v, back after %v", took, time.Since(back))
+	r.wantOrder(t, "lost", "flushed", "contact")
+}
+
+func TestARestartedServerComesBackFlushed(t *testing.T) {
+	server := redistest.Server(t)
+	_, r := listen(t, server.Client(), Options{Prefix: "p:"})
+	r.awaitContact(t)
+	r.mark()
+	server.Restart()
+	r.wantOrder(t, "lost", "flushed", "contact")
+}
+
+func TestAPrimaryThatBecomesAReplicaIsLeft(t *testing.T) {
+	one, two := redistest.Server(t), redistest.Server(t)
+	_, r := listen(t, one.Client(), Options{Prefix: "p:"})
+	r.awaitContact(t)
+	host, port, _ := strings.Cut(two.Addr(), ":")
+	do(t, one.Client(), "replicaof", host, port)
+	r.await(t, "lost", func() bool { return errors.Is(r.err, ErrTopology) })
+	do(t, one.Client(), "replicaof", "no", "one")
+	r.awaitContact(t)
+}
+
+// Who does not take the changes in time is cut off, and told so.
+func TestAnEventThatBlocksLosesContact(t *testing.T) {
+	server := redistest.Server(t)
+	block := make(chan struct{})
+	_, r := listen(t, server.Client(), Options{Prefix: "p:", Interval: 20 * time.Millisecond, Events: Events{
+		Changed: func(key string) {
+			if key == "p:slow" {
+				<-block
+			}
+		},
+	}})
+	r.awaitContact(t)
+	r.mark()
+	do(t, server.Client(), "set", "p:slow", "v")
+	// The connection is given up while the event blocks.
+	gone := time.Now().Add(patience)
+	for {
+		list, err := server.Client().ClientList(context.Background()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(list, " name=larder-near ") {
+			break
+		}
+		if time.Now().After(gone) {
+			t.Fatal("the connection is still there")
+		}
+	}
+	close(block)
+	r.wantOrder(t, "lost", "flushed", "contact")
+}
+
+func TestAPanicOfAnEventEndsTheSessionOnly(t *testing.T) {
+	server := redistest.Server(t)
+	_, r := listen(t, server.Client(), Options{Prefix: "p:", Events: Events{
+		Changed: func(key string) {
+			if key == "p:bad" {
+				panic(key)
+			}
+		},
+	}})
+	r.awaitContact(t)
+	r.mark()
+	do(t, server.Client(), "set", "p:bad", "v")
+	r.wantOrder(t, "lost", "flushed", "contact")
+	if got := fmt.Sprint(locked(r, &r.err)); strings.Contains(got, "p:bad") {
+		t.Errorf("the error tells the key: %s", got)
+	}
+}
+
+func TestABurstArrivesInFull(t *testing.T) {
+	keys := 100_000
+	if testing.Short() {
+		keys = 10_000
+	}
+	server := redistest.Server(t)
+	_, r := listen(t, server.Client(), Options{Prefix: "p:", Timeout: 5 * time.Second})
+	r.awaitContact(t)
+	start := time.Now()
+	for from := 0; from < keys; from += 1000 {
+		pipe := server.Client().Pipeline()
+		for i := range 1000 {
+			pipe.Set(context.Background(), fmt.Sprintf("p:%d", from+i), "v", 0)
+		}
+		if _, err := pipe.Exec(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.awaitContact(t)
+	t.Logf("%d keys in %v", keys, time.Since(start))
+	if n, flushes := r.keys(), locked(r, &r.flushes); n != keys || flushes != 1 {
+		t.Errorf("got %d keys and %d flushes, want %d and 1", n, flushes, keys)
+	}
+	// In one turn of the server's event loop, so in one message.
+	do(t, server.Client(), "eval", "for i = 1, tonumber(ARGV[1]) do redis.call('set', 'p:s' .. i, '') end", 0, keys)
+	r.awaitContact(t)
+	if n := r.keys() - keys; n != keys {
+		t.Errorf("got %d keys, want %d", n, keys)
+	}
+}
+
+// Contact is the promise everything rests on: each change that was acknowledged
+// before asOf has been handed on.
+func TestContactIsNeverAheadOfChanges(t *testing.T) {
+	server := redistest.Server(t)
+	var (
+		mu     sync.Mutex
+		acked  = make(map[string]time.Time)
+		checks int
+	)
+	seen := make(map[string]bool)
+	l := New(server.Client(), Options{Prefix: "p:", Interval: time.Millisecond, Timeout: patience, Events: Events{
+		Changed: func(key string) { seen[key] = true },
+		Contact: func(asOf time.Time) {
+			mu.Lock()
+			defer mu.Unlock()
+			for key, at := range acked {
+				if at.Before(asOf) {
+					if !seen[key] {
+						t.Errorf("a change acknowledged %v before asOf was not handed on", asOf.Sub(at))
+					}
+					delete(acked, key)
+					delete(seen, key)
+					checks++
+				}
+			}
+		},
+		Lost: func(err error) { t.Errorf("lost: %v", err) },
+	}})
+	defer shut(t, l)
+	for supported := false; !supported; supported, _ = l.Supported() {
+		do(t, server.Client(), "ping")
+	}
+	do(t, server.Client(), "ping")
+	rounds := 20_000
+	if testing.Short() {
+		rounds = 3000
+	}
+	var writers sync.WaitGroup
+	for w := range 4 {
+		writers.Go(func() {
+			for i := range rounds / 4 {
+				key := fmt.Sprintf("p:%d:%d", w, i)
+				if err := server.Client().Set(context.Background(), key, "", 0).Err(); err != nil {
+					t.Error(err)
+					return
+				}
+				now := time.Now()
+				mu.Lock()
+				acked[key] = now
+				mu.Unlock()
+			}
+		})
+	}
+	writers.Wait()
+	for end := time.Now().Add(patience); ; {
+		mu.Lock()
+		left := len(acked)
+		mu.Unlock()
+		if left == 0 || t.Failed() {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d changes not covered by any Contact", left)
+		}
+		do(t, server.Client(), "ping")
+	}
+	if checks != rounds {
+		t.Errorf("checks: got %d, want %d", checks, rounds)
+	}
+}
+
+func TestMessagesOfTheChannelsArrive(t *testing.T) {
+	server := redistest.Server(t)
+	_, r := listen(t, server.Client(), Options{Prefix: "p:", Channels: []string{"p:a", "p:b"}})
+	r.awaitContact(t)
+	do(t, server.Client(), "publish", "p:other", "not for us")
+	do(t, server.Client(), "publish", "p:a", "one")
+	do(t, server.Client(), "publish", "p:b", "two")
+	r.await(t, "messages", func() bool { return len(r.messages) >= 2 })
+	want := []Message{{"p:a", "one", 0, 1}, {"p:b", "two", 0, 1}}
+	if got := locked(r, &r.messages); !slices.Equal(got, want) {
+		t.Errorf("messages: got %v, want %v", got, want)
+	}
+}
+
+// A message that has come from every primary comes after all changes from before
+// it was published.
+func TestMessagesComeAfterChanges(t *testing.T) {
+	var servers []redis.UniversalClient
+	servers = append(servers, redistest.Server(t).Client())
+	if !testing.Short() {
+		servers = append(servers, redistest.Cluster(t, 3).Client())
+	}
+	for _, client := range servers {
+		t.Run(fmt.Sprintf("%T", client), func(t *testing.T) {
+			_, r := listen(t, client, Options{Prefix: "p:", Channels: []string{"p:ch"}})
+			r.awaitContact(t)
+			for i := range 500 {
+				key := fmt.Sprintf("p:%d", i)
+				do(t, client, "set", key, "v")
+				do(t, client, "publish", "p:ch", key)
+				r.await(t, "messages", func() bool {
+					n := len(r.messages)
+					return n > 0 && n == (i+1)*r.messages[0].Of
+				})
+				if n := r.keys(); n != i+1 {
+					t.Fatalf("the message came after %d changes, want %d", n, i+1)
+				}
+			}
+		})
+	}
+}
+
+func TestCredentialsOfTheClientAreUsed(t *testing.T) {
+	server := redistest.Server(t)
+	admin := server.Client()
+	do(t, admin, "acl", "setuser", "reader", "on", ">secret", "~p:*", "resetchannels", "+@all")
+	o := *admin.Options()
+	o.Username, o.Password = "reader", "secret"
+	for name, change := range map[string]func(*redis.Options){
+		"static":   func(*redis.Options) {},
+		"provider": func(o *redis.Options) { o.CredentialsProvider = func() (string, string) { return "reader", "secret" } },
+		"provider with context": func(o *redis.Options) {
+			o.CredentialsProviderContext = func(context.Context) (string, string, error) { return "reader", "secret", nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := o
+			change(&o)
+			client := redis.NewClient(&o)
+			defer client.Close()
+			l, r := listen(t, client, Options{Prefix: "p:"}) // not allowed to subscribe
+			r.awaitContact(t)
+			do(t, admin, "set", "p:"+name, "v")
+			r.await(t, "change", func() bool { return r.changed["p:"+name] == 1 })
+			shut(t, l)
+		})
+	}
+	t.Run("wrong", func(t *testing.T) {
+		o := o
+		o.Password = "wrong"
+		client := redis.NewClient(&o)
+		defer client.Close()
+		l, r := listen(t, client, Options{Prefix: "p:"})
+		r.wantOrder(t, "lost")
+		if _, known := l.Supported(); known {
+			t.Errorf("a wrong password passes for %v", locked(r, &r.err))
+		}
+	})
+}
+
+func TestWhoMayNotTrackIsUnsupported(t *testing.T) {
+	server := redistest.Server(t)
+	do(t, server.Client(), "acl", "setuser", "default", "-client|tracking")
+	l, r := listen(t, server.Client(), Options{Prefix: "p:"})
+	r.await(t, "refusal", func() bool { return errors.Is(r.err, ErrUnsupported) })
+	if supported, known := l.Supported(); supported || !known {
+		t.Errorf("Supported: got %t, %t, want false, true", supported, known)
+	}
+}
+
+func TestMiniredisAndRingAreUnsupported(t *testing.T) {
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}, HeartbeatFn: func(context.Context, *redis.Client) bool { return true }})
+	defer ring.Close()
+	for name, client := range map[string]redis.UniversalClient{
+		"miniredis": redistest.MiniClient(t, redistest.Mini(t)),
+		"ring":      ring,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, r := listen(t, client, Options{Prefix: "p:"})
+			r.await(t, "refusal", func() bool { return errors.Is(r.err, ErrUnsupported) })
+			if supported, known := l.Supported(); supported || !known {
+				t.Errorf("Supported: got %t, %t, want false, true", supported, known)
+			}
+		})
+	}
+}
+
+// BenchmarkSetToChanged is the time from the start of another client's SET to the
+// event.
+func BenchmarkSetToChanged(b *testing.B) {
+	server := redistest.Server(b)
+	arrived := make(chan time.Time, 1)
+	l := New(server.Client(), Options{Prefix: "p:", Events: Events{Changed: func(string) { arrived <- time.Now() }}})
+	defer shut(b, l)
+	for supported := false; !supported; supported, _ = l.Supported() {
+		do(b, server.Client(), "ping")
+	}
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		do(b, server.Client(), "set", "p:k", "v")
+		took = append(took, (<-arrived).Sub(start))
+	}
+	report(b, took)
+}
