@@ -11,6 +11,9 @@ func listen(client redis.UniversalClient, o *Options, s signals) listener {
 	return tracking.New(client, tracking.Options{
 		Prefix:   o.Remote.Prefix,
 		Interval: o.Bound / heartbeats,
-		Events:   tracking.Events{Changed: s.Changed, Flushed: s.Flushed, Contact: s.Contact, Lost: s.Lost},
+		Channels: s.Channels,
+		Events: tracking.Events{
+			Changed: s.Changed, Flushed: s.Flushed, Contact: s.Contact, Lost: s.Lost, Message: s.Message,
+		},
 	})
 }
