@@ -12,6 +12,7 @@ import (
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
+	"github.com/larder-go/larder/distributed/near"
 	"github.com/larder-go/larder/memory"
 )
 
@@ -39,8 +40,8 @@ type Options struct {
 }
 
 // Open returns the cache that rawURL names. Close ends it, its Redis client
-// included. Nothing is dialled: a Redis that is down makes calls fail, later,
-// with cache.ErrUnavailable.
+// included. It waits for nobody, and unless near is given nothing is dialled: a
+// Redis that is down makes calls fail, later, with cache.ErrUnavailable.
 //
 // User, password, master name and socket path are percent-decoded, so that they
 // can hold any character. A host without a port has 6379, a Sentinel without
@@ -63,6 +64,12 @@ type Options struct {
 //	client_name      Redis: as CLIENT LIST shows it
 //	conn_max_idle_time, conn_max_lifetime   Redis: when to close a connection
 //	skip_verify      rediss: true trusts any certificate
+//
+//	near             Redis: holds values in this process, too: bounded, validate
+//	                 or ack, the modes of package near
+//	near_bound       how stale they may be in mode bounded, as in 500ms
+//	near_entries     most of them
+//	near_bytes       most bytes, as in 64MiB
 //
 // Any other is refused by name; so are go-redis's parameters for pools, retries
 // and time-outs, which larder sets itself.
@@ -99,6 +106,7 @@ type config struct {
 	kind   kind
 	memory memory.Options
 	redis  distributed.Options
+	near   *near.Options // nil: none; its Remote is not set
 	client redis.UniversalOptions
 
 	defaults      cache.EntryOptions // from the URL
@@ -146,11 +154,19 @@ func (c *config) open() (cache.Backend, error) {
 	c.redis.Defaults = c.defaults.Inherit(c.redis.Defaults)
 	c.redis.MaxValueBytes = c.maxValueBytes
 	client := c.newClient()
-	backend, err := distributed.New(client, &c.redis)
+	backend, err := c.openRedis(client)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
 	return backend, nil
+}
+
+func (c *config) openRedis(client redis.UniversalClient) (cache.Backend, error) {
+	if c.near != nil {
+		c.near.Remote = c.redis
+		return near.New(client, c.near)
+	}
+	return distributed.New(client, &c.redis)
 }
 
 func (c *config) newClient() redis.UniversalClient {

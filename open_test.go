@@ -20,6 +20,7 @@ import (
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
+	"github.com/larder-go/larder/distributed/near"
 	"github.com/larder-go/larder/memory"
 )
 
@@ -263,6 +264,12 @@ func TestOpenRefuses(t *testing.T) {
 		{"memory://?max_entries=1e3", []string{"must be a positive number"}},
 		{"memory://?max_bytes=10&max_value_bytes=20", []string{"MaxValueBytes"}},
 		{"memory://host?max_bytes=x&ttl=y&foo=1", []string{"memory:// takes none", "max_bytes", "ttl", "foo is unknown"}},
+		{"memory://?near=bounded", []string{"near does not apply"}},
+		{"redis://h?near=strict", []string{"bounded, validate or ack"}},
+		{"redis://h?near=", []string{"bounded, validate or ack"}},
+		{"redis://h?near_bound=1s&near_entries=1", []string{"near_bound needs near", "near_entries needs near"}},
+		{"redis://h?near=ack&near_bound=1ms&budget=2h", []string{"near.Options.Bound", "Options.Budget"}},
+		{"redis://h?near=ack&near_bytes=0&near_entries=-1", []string{"near_bytes", "near_entries"}},
 		{"redis://h:x/y?budget=2h&foo=1", []string{"number 1", "number of a database", "foo is unknown", "Options.Budget"}},
 	} {
 		backend, err := Open(tc.url, nil)
@@ -282,6 +289,35 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("%s: got %v, want %s", tc.url, err, want)
 			}
 		}
+	}
+}
+
+func TestConfigureNear(t *testing.T) {
+	for query, want := range map[string]near.Options{
+		"near=bounded":                    {},
+		"near=validate":                   {Mode: near.Validate},
+		"near=ack&near_bound=500ms":       {Mode: near.Ack, Bound: 500 * time.Millisecond},
+		"near_entries=9&near=bounded":     {Local: memory.Options{MaxEntries: 9}},
+		"near=bounded&near_bytes=64MiB":   {Local: memory.Options{MaxBytes: 64 << 20}},
+		"near=bounded&prefix=p&budget=1s": {},
+	} {
+		c, err := configure("redis://127.0.0.1:1?"+query, &Options{Prefix: "p"})
+		if err != nil {
+			t.Errorf("%s: %v", query, err)
+			continue
+		}
+		backend, err := c.open()
+		if err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		want.Remote = c.redis
+		if !reflect.DeepEqual(*c.near, want) || c.redis.Prefix != "p" {
+			t.Errorf("%s: got %+v, want %+v", query, *c.near, want)
+		}
+		if b, ok := backend.(*near.Cache); !ok || b.Mode() != want.Mode {
+			t.Errorf("%s: got %T in another mode than %v", query, backend, want.Mode)
+		}
+		closeBackend(t, backend)
 	}
 }
 
@@ -305,6 +341,7 @@ func TestOpenAndUse(t *testing.T) {
 	for _, rawURL := range []string{
 		"memory://?max_entries=10",
 		"redis://shop:" + url.QueryEscape("s/cr@t") + "@" + server.Addr() + "/2?prefix=shop:&budget=5s",
+		"redis://shop:" + url.QueryEscape("s/cr@t") + "@" + server.Addr() + "/2?prefix=near:&budget=5s&near=bounded",
 	} {
 		b, err := Open(rawURL, nil)
 		if err != nil {
@@ -323,7 +360,7 @@ func TestOpenAndUse(t *testing.T) {
 			t.Errorf("after Close: got %v, want ErrClosed", err)
 		}
 	}
-	if !server.DB(2).Exists("shop:k") {
+	if !server.DB(2).Exists("shop:k") || !server.DB(2).Exists("near:k") {
 		t.Error("the entry is not in the database and under the prefix that the URL names")
 	}
 }
@@ -355,7 +392,7 @@ func TestOpenAsksNoServer(t *testing.T) {
 func TestOpenEnv(t *testing.T) {
 	for value, want := range map[string]cache.Backend{
 		"": (*memory.Cache)(nil), " \n": (*memory.Cache)(nil), "memory://?max_entries=3": (*memory.Cache)(nil),
-		"redis://localhost\n": (*distributed.Cache)(nil),
+		"redis://localhost\n": (*distributed.Cache)(nil), "redis://127.0.0.1:1?near=bounded": (*near.Cache)(nil),
 	} {
 		t.Setenv(EnvURL, value)
 		b, err := OpenEnv(nil)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/distributed/near"
 )
 
 // parameter reads one parameter of a URL.
@@ -80,6 +81,19 @@ func parameters() map[string]parameter {
 			c.client.TLSConfig.InsecureSkipVerify = v == "true"
 			return true
 		}},
+		"near": {kinds: redis, want: "must be bounded, validate or ack", read: func(c *config, v string) bool {
+			c.nearOptions().Mode = map[string]near.Mode{"validate": near.Validate, "ack": near.Ack}[v]
+			return v == c.near.Mode.String()
+		}},
+		"near_bound": {kinds: redis, want: wantDuration, read: func(c *config, v string) bool {
+			return readDuration(&c.nearOptions().Bound, v)
+		}},
+		"near_entries": {kinds: redis, want: "must be a positive number", read: func(c *config, v string) bool {
+			return readInt(&c.nearOptions().Local.MaxEntries, v, 1, math.MaxInt)
+		}},
+		"near_bytes": {kinds: redis, want: wantSize, read: func(c *config, v string) bool {
+			return readSize(&c.nearOptions().Local.MaxBytes, v)
+		}},
 		"sentinel_username": {kinds: sentinel, secret: true, read: func(c *config, v string) bool {
 			c.client.SentinelUsername = v
 			return true
@@ -125,6 +139,8 @@ func (c *config) readParameters(a *address) error {
 			errs = append(errs, refuseParameter(name, "does not apply to this kind of cache"))
 		case len(values) > 1:
 			errs = append(errs, refuseParameter(name, "is given more than once"))
+		case strings.HasPrefix(name, "near_") && len(a.query["near"]) == 0:
+			errs = append(errs, refuseParameter(name, "needs near"))
 		case name == "db" && len(a.path) > c.databaseAt():
 			errs = append(errs, refuseParameter(name, "is given in the path too"))
 		case !p.read(c, values[0]):
@@ -132,6 +148,14 @@ func (c *config) readParameters(a *address) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// nearOptions returns the options of the near cache, which there is from now on.
+func (c *config) nearOptions() *near.Options {
+	if c.near == nil {
+		c.near = new(near.Options)
+	}
+	return c.near
 }
 
 // databaseAt is where the path has the number of the database.

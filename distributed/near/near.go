@@ -31,6 +31,9 @@ type Cache struct {
 	tier     distributed.Tier
 	local    *memory.Cache
 	listener listener
+	// ownClient is closed at the end, if it is not nil.
+	ownClient redis.UniversalClient
+	closed    atomic.Bool // whether it was
 
 	contact contact
 	guard   guard
@@ -76,22 +79,20 @@ func New(client redis.UniversalClient, opts *Options) (*Cache, error) {
 
 // build is New with a listener of the caller's.
 func build(client redis.UniversalClient, opts *Options, listen func(signals) listener) (*Cache, error) {
-	if err := opts.check(); err != nil {
-		return nil, err
-	}
 	o := opts.withDefaults()
-	remote, err := distributed.New(client, &o.Remote)
-	if err != nil {
-		return nil, err
-	}
-	local, err := memory.New(&o.Local)
-	if err != nil {
-		o.Remote.CloseClient = false
-		return nil, errors.Join(err, remote.Close(context.Background())) // nothing uses it yet
+	local, errLocal := memory.New(&o.Local)
+	remoteOptions := o.Remote
+	remoteOptions.CloseClient = false // before it is certain that there is a cache
+	remote, errRemote := distributed.New(client, &remoteOptions)
+	if err := errors.Join(opts.check(), errLocal, errRemote); err != nil {
+		return nil, errors.Join(err, closeUnused(local, remote))
 	}
 	c := &Cache{
 		Cache: remote, mode: o.Mode, bound: o.Bound, observer: o.Remote.Observer,
 		tier: remote.Tier(), local: local,
+	}
+	if o.Remote.CloseClient {
+		c.ownClient = client
 	}
 	c.contact.init(c)
 	c.guard.init()
@@ -107,6 +108,17 @@ func build(client redis.UniversalClient, opts *Options, listen func(signals) lis
 	return c, nil
 }
 
+// closeUnused closes those of two tiers that there are.
+func closeUnused(local *memory.Cache, remote *distributed.Cache) (err error) {
+	if local != nil {
+		err = local.Close(context.Background())
+	}
+	if remote != nil {
+		err = errors.Join(err, remote.Close(context.Background()))
+	}
+	return err
+}
+
 // Close ends everything that the cache started and waits until ctx ends. It is
 // idempotent; afterwards every call returns cache.ErrClosed.
 func (c *Cache) Close(ctx context.Context) error {
@@ -117,7 +129,11 @@ func (c *Cache) Close(ctx context.Context) error {
 	if c.acks != nil {
 		err = errors.Join(err, c.acks.close(ctx))
 	}
-	return errors.Join(err, c.local.Close(ctx), c.Cache.Close(ctx))
+	err = errors.Join(err, c.local.Close(ctx), c.Cache.Close(ctx))
+	if c.ownClient != nil && !c.closed.Swap(true) {
+		err = errors.Join(err, c.ownClient.Close())
+	}
+	return err
 }
 
 // Mode returns the mode that the cache was made with.
