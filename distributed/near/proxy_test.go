@@ -17,14 +17,14 @@ type proxy struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	holes   func(tracking bool) bool // whether such a connection is a black hole now
-	conns   map[net.Conn]*link
+	conns   map[net.Conn]*passage
 	closed  bool
 
 	running sync.WaitGroup
 }
 
-// link is one connection through the proxy.
-type link struct {
+// passage is one connection through the proxy.
+type passage struct {
 	there    net.Conn
 	tracking bool // it has asked for tracking
 }
@@ -35,7 +35,7 @@ func newProxy(tb testing.TB, target string) *proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &proxy{tb: tb, target: target, listen: l, conns: make(map[net.Conn]*link), holes: func(bool) bool { return false }}
+	p := &proxy{tb: tb, target: target, listen: l, conns: make(map[net.Conn]*passage), holes: func(bool) bool { return false }}
 	p.changed.L = &p.mu
 	p.running.Go(p.accept)
 	tb.Cleanup(p.close)
@@ -55,7 +55,7 @@ func (p *proxy) accept() {
 			_ = here.Close()
 			continue
 		}
-		l := &link{there: there}
+		l := &passage{there: there}
 		p.mu.Lock()
 		if p.closed {
 			p.mu.Unlock()
@@ -71,7 +71,7 @@ func (p *proxy) accept() {
 }
 
 // copy hands on until one side ends, but not into a hole.
-func (p *proxy) copy(l *link, to, from net.Conn, asking bool) {
+func (p *proxy) copy(l *passage, to, from net.Conn, asking bool) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 64<<10)
