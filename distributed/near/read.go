@@ -24,7 +24,7 @@ type copied struct {
 func (c *Cache) GetNear(ctx context.Context, key string) (any, bool) {
 	// In this order: what was heard of by this contact is gone from what is looked
 	// up after it.
-	until := c.contact.until.Load()
+	until := c.until()
 	if until == 0 && c.mode != Validate {
 		return nil, false
 	}
@@ -35,7 +35,7 @@ func (c *Cache) GetNear(ctx context.Context, key string) (any, bool) {
 	if c.mode == Validate {
 		return c.validated(ctx, strings.Clone(key), value)
 	}
-	if int64(at) >= until || !c.mayServe(key, at) {
+	if int64(at) >= until {
 		c.counts.bypassed.Add(1)
 		return nil, false
 	}
