@@ -1,0 +1,434 @@
+package inspect_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/cache/inspect"
+)
+
+func TestWhoIsNotAuthorizedSeesAndDoesNothing(t *testing.T) {
+	b := newBackend(t, "secret-key")
+	var asked int
+	refuseAll := func(*http.Request) bool { asked++; return false }
+	for name, opts := range map[string]*inspect.Options{
+		"no options":   nil,
+		"no Authorize": {ShowKeys: true},
+		"refused":      {Authorize: refuseAll, ShowKeys: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i, err := inspect.New(opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer i.Close(t.Context())
+			add(t, i, inspect.Source{Name: "secret-name", Cache: b})
+			for _, w := range []*httptest.ResponseRecorder{
+				get(i, "/"), get(i, "/data.json"), post(i, nil, "do", "expire-all", "cache", "secret-name"),
+			} {
+				wantStatus(t, w, http.StatusForbidden)
+				if strings.Contains(w.Body.String(), "secret") {
+					t.Errorf("the refusal says too much: %s", w.Body)
+				}
+			}
+			if len(b.expired) > 0 {
+				t.Errorf("expired %v", b.expired)
+			}
+		})
+	}
+	if asked != 3 {
+		t.Errorf("Authorize was asked %d times, want once for each of 3 requests", asked)
+	}
+}
+
+func TestAuthorizeMayAllowLookingOnly(t *testing.T) {
+	b := newBackend(t)
+	i := open(t, inspect.Options{Authorize: func(r *http.Request) bool { return r.Method == http.MethodGet }})
+	add(t, i, inspect.Source{Name: "products", Cache: b})
+	wantStatus(t, get(i, "/"), http.StatusOK)
+	wantStatus(t, post(i, nil, "do", "expire-all", "cache", "products"), http.StatusForbidden)
+}
+
+func TestOnlyGetHeadAndPost(t *testing.T) {
+	i := open(t, inspect.Options{})
+	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions, "PURGE"} {
+		w := httptest.NewRecorder()
+		i.ServeHTTP(w, httptest.NewRequest(method, "/", nil))
+		wantStatus(t, w, http.StatusMethodNotAllowed)
+		if got := w.Header().Get("Allow"); got != "GET, HEAD, POST" {
+			t.Errorf("%s: got Allow %q", method, got)
+		}
+	}
+	w := httptest.NewRecorder()
+	i.ServeHTTP(w, httptest.NewRequest(http.MethodHead, "/", nil))
+	wantStatus(t, w, http.StatusOK)
+}
+
+func TestAfterCloseThereIsNothing(t *testing.T) {
+	i := open(t, inspect.Options{})
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, get(i, "/"), http.StatusServiceUnavailable)
+	wantStatus(t, post(i, nil, "do", "expire-all"), http.StatusServiceUnavailable)
+	if err := i.Add(inspect.Source{Name: "late", Cache: newBackend(t)}); !errors.Is(err, cache.ErrClosed) {
+		t.Errorf("Add: got %v, want ErrClosed", err)
+	}
+	panel := inspect.Panel{Title: "late", Rows: func(context.Context) ([]inspect.Row, error) { return nil, nil }}
+	if err := i.AddPanel(panel); !errors.Is(err, cache.ErrClosed) {
+		t.Errorf("AddPanel: got %v, want ErrClosed", err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
+
+// TestPostsOfOtherOriginsAreRefused: whoever is authorized by a cookie must not be
+// made to act by a page of somebody else's.
+func TestPostsOfOtherOriginsAreRefused(t *testing.T) {
+	form := []string{"do", "expire-all", "cache", "products"}
+	tests := []struct {
+		name   string
+		header http.Header
+		want   int
+	}{
+		{"another site", http.Header{"Sec-Fetch-Site": {"cross-site"}}, http.StatusForbidden},
+		{"another origin of this site", http.Header{"Sec-Fetch-Site": {"same-site"}}, http.StatusForbidden},
+		{"an old browser, another origin", http.Header{"Origin": {"http://evil.example"}}, http.StatusForbidden},
+		{"a sandboxed frame", http.Header{"Origin": {"null"}}, http.StatusForbidden},
+		{"the page itself", http.Header{"Sec-Fetch-Site": {"same-origin"}}, http.StatusSeeOther},
+		{"an old browser, the page itself", http.Header{"Origin": {"http://example.com"}}, http.StatusSeeOther},
+		{"no browser", nil, http.StatusSeeOther},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBackend(t)
+			i := open(t, inspect.Options{})
+			add(t, i, inspect.Source{Name: "products", Cache: b})
+			wantStatus(t, post(i, test.header, form...), test.want)
+			if done := len(b.expired) > 0; done != (test.want == http.StatusSeeOther) {
+				t.Errorf("expired: got %v", done)
+			}
+		})
+	}
+}
+
+// TestNothingChangesByGet: a link or an image must not act.
+func TestNothingChangesByGet(t *testing.T) {
+	b := newBackend(t)
+	i := open(t, inspect.Options{ShowKeys: true})
+	add(t, i, inspect.Source{Name: "products", Cache: b})
+	set(t, b, "k")
+	wantStatus(t, get(i, "/?do=expire-all&cache=products"), http.StatusOK)
+	wantStatus(t, get(i, "/?do=remove&cache=products&key=k"), http.StatusOK)
+	if _, found, _ := b.Get(t.Context(), "k"); !found || len(b.expired) > 0 {
+		t.Errorf("got found %v, expired %v", found, b.expired)
+	}
+	// Nor does what stands in a POST's address.
+	r := httptest.NewRequest(http.MethodPost, "/?do=expire-all&cache=products", nil)
+	w := httptest.NewRecorder()
+	i.ServeHTTP(w, r)
+	wantStatus(t, w, http.StatusNotFound)
+}
+
+func set(t testing.TB, c cache.Cache, key string) {
+	t.Helper()
+	if err := c.Set(t.Context(), key, []byte("v"), cache.EntryOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestExpire(t *testing.T) {
+	prices, catalogue := cache.RegionToken("prices"), cache.RegionToken("catalogue")
+	b := newBackend(t)
+	i := open(t, inspect.Options{})
+	add(t, i, inspect.Source{Name: "other", Cache: newBackend(t)})
+	add(t, i, inspect.Source{Name: "products", Cache: b, Regions: []inspect.Region{{"catalogue", catalogue}, {"prices", prices}}})
+
+	w := post(i, nil, "do", "expire", "cache", "products", "region", "prices")
+	wantStatus(t, w, http.StatusSeeOther)
+	if got := w.Header().Get("Location"); got != "?" {
+		t.Errorf("got Location %q, want one relative to the page", got)
+	}
+	wantStatus(t, post(i, nil, "do", "expire-all", "cache", "products"), http.StatusSeeOther)
+	if want := []cache.Token{prices, cache.GlobalToken()}; !slices.Equal(b.expired, want) {
+		t.Errorf("got %v, want %v", b.expired, want)
+	}
+
+	for _, form := range [][]string{
+		{"do", "expire", "cache", "products", "region", "unknown"},
+		{"do", "expire", "cache", "unknown", "region", "prices"},
+		{"do", "expire", "cache", "other", "region", "prices"},
+		{"do", "unknown", "cache", "products"},
+		{},
+	} {
+		wantStatus(t, post(i, nil, form...), http.StatusNotFound)
+	}
+	if len(b.expired) != 2 {
+		t.Errorf("got %v", b.expired)
+	}
+
+	b.err = cache.ErrUnavailable
+	w = post(i, nil, "do", "expire", "cache", "products", "region", "prices")
+	wantStatus(t, w, http.StatusInternalServerError)
+	body := get(i, "/").Body.String()
+	for _, want := range []string{"expire prices of products", "expire all regions of products", "cache unavailable"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not tell: %s", want)
+		}
+	}
+}
+
+func TestTheLogOfActionsIsBounded(t *testing.T) {
+	i := open(t, inspect.Options{})
+	add(t, i, inspect.Source{Name: "products", Cache: newBackend(t)})
+	for range 50 {
+		wantStatus(t, post(i, nil, "do", "expire-all", "cache", "products"), http.StatusSeeOther)
+	}
+	if got := strings.Count(get(i, "/").Body.String(), "expire all regions of products"); got != 20 {
+		t.Errorf("got %d lines, want 20", got)
+	}
+}
+
+func TestALongFormIsRefused(t *testing.T) {
+	i := open(t, inspect.Options{ShowKeys: true})
+	add(t, i, inspect.Source{Name: "products", Cache: newBackend(t)})
+	wantStatus(t, post(i, nil, "do", "remove", "cache", "products", "key", strings.Repeat("k", 64<<10)), http.StatusBadRequest)
+}
+
+func TestExplainAndRemove(t *testing.T) {
+	b := newBackend(t)
+	i := open(t, inspect.Options{ShowKeys: true})
+	add(t, i, inspect.Source{Name: "products", Cache: b})
+	set(t, b, "product:7")
+
+	w := post(i, nil, "do", "explain", "cache", "products", "key", "product:7")
+	wantStatus(t, w, http.StatusOK)
+	if body := w.Body.String(); !strings.Contains(body, "is served") || !strings.Contains(body, "<td>value</td>") {
+		t.Errorf("the page does not explain: %s", body)
+	}
+	wantStatus(t, post(i, nil, "do", "remove", "cache", "products", "key", "product:7"), http.StatusSeeOther)
+	if _, found, _ := b.Get(t.Context(), "product:7"); found {
+		t.Error("the key is still there")
+	}
+	w = post(i, nil, "do", "explain", "cache", "products", "key", "product:7")
+	if body := w.Body.String(); !strings.Contains(body, "is not served") || !strings.Contains(body, "<td>absent</td>") {
+		t.Errorf("the page does not explain: %s", body)
+	}
+	if body := get(i, "/").Body.String(); strings.Contains(body, "product:7") || !strings.Contains(body, "remove a key of products") {
+		t.Error("the log of actions tells the key, or nothing")
+	}
+	w = post(i, nil, "do", "explain", "cache", "products", "key", "")
+	if body := w.Body.String(); !strings.Contains(body, "cannot be explained") {
+		t.Error("the page does not tell that a key is invalid")
+	}
+}
+
+func TestHiddenKeysCannotBeAskedFor(t *testing.T) {
+	b := newBackend(t)
+	i := open(t, inspect.Options{})
+	add(t, i, inspect.Source{Name: "products", Cache: b})
+	set(t, b, "k")
+	wantStatus(t, post(i, nil, "do", "explain", "cache", "products", "key", "k"), http.StatusForbidden)
+	wantStatus(t, post(i, nil, "do", "remove", "cache", "products", "key", "k"), http.StatusForbidden)
+	if _, found, _ := b.Get(t.Context(), "k"); !found {
+		t.Error("the key was removed")
+	}
+	if strings.Contains(get(i, "/").Body.String(), "One key") {
+		t.Error("the page has the form")
+	}
+}
+
+func TestKeysAreHashesUnlessShown(t *testing.T) {
+	const secret = "user:jane@example.com"
+	rows := func(context.Context) ([]inspect.Row, error) { return []inspect.Row{{Name: "update of", Key: secret, Value: "failed"}}, nil }
+	pages := func(show bool) (page, data string) {
+		i := open(t, inspect.Options{ShowKeys: show})
+		add(t, i, inspect.Source{Name: "users", Cache: newBackend(t, "a", secret)})
+		addPanel(t, i, inspect.Panel{Title: "queue", Rows: rows})
+		if first, second := hashes(get(i, "/").Body.String()), hashes(get(i, "/").Body.String()); !slices.Equal(first, second) {
+			t.Errorf("hashes differ from look to look: %v, %v", first, second)
+		}
+		return get(i, "/").Body.String(), get(i, "/data.json").Body.String()
+	}
+	page, data := pages(true)
+	if !strings.Contains(page, secret) || !strings.Contains(data, secret) || len(hashes(page)) > 0 {
+		t.Error("ShowKeys: the key is not shown")
+	}
+	page, data = pages(false)
+	if strings.Contains(page, "jane") || strings.Contains(data, "jane") {
+		t.Error("the key is shown")
+	}
+	found := hashes(page)
+	if len(found) != 4 || found[0] != found[2] || found[0] != found[3] || found[0] == found[1] {
+		t.Errorf("got %v, want one hash for the key wherever it stands, and another for the other key", found)
+	}
+	if other, _ := pages(false); hashes(other)[0] == found[0] {
+		t.Error("another inspector has the same hash: it could be guessed")
+	}
+}
+
+func hashes(page string) []string {
+	return regexp.MustCompile(`#[0-9a-f]{12}\b`).FindAllString(page, -1)
+}
+
+func TestHostileNamesAreText(t *testing.T) {
+	const hostile = `</script></title><script>alert(1)</script>"'><img src=x onerror=alert(1)>`
+	rows := func(context.Context) ([]inspect.Row, error) {
+		return []inspect.Row{{Name: hostile, Key: hostile, Value: hostile, ID: hostile}}, errors.New(hostile)
+	}
+	act := inspect.Action{Name: hostile, OnRows: true, Run: func(context.Context, string) error { return errors.New(hostile) }}
+	i := open(t, inspect.Options{Title: hostile, ShowKeys: true})
+	add(t, i, inspect.Source{
+		Name: hostile, Cache: newBackend(t, hostile), Regions: []inspect.Region{{hostile, cache.RegionToken(hostile)}},
+	})
+	addPanel(t, i, inspect.Panel{Title: hostile, Rows: rows, Actions: []inspect.Action{act}})
+	i.Observe(t.Context(), cache.Event{Kind: cache.EventLoad, Layer: hostile, Op: hostile, Duration: 1})
+	i.Observe(t.Context(), cache.Event{Kind: cache.EventBreaker, Layer: hostile, Detail: hostile})
+	wantStatus(t, post(i, nil, "do", "panel", "panel", hostile, "action", hostile, "id", hostile), http.StatusInternalServerError)
+
+	w := post(i, nil, "do", "explain", "cache", hostile, "key", hostile)
+	wantStatus(t, w, http.StatusOK)
+	body := w.Body.String()
+	if n := strings.Count(body, "<script"); n != 1 || strings.Contains(body, "<img") {
+		t.Errorf("markup got into the page: %d scripts", n)
+	}
+	if n := strings.Count(body, "&lt;script&gt;alert"); n < 15 {
+		t.Errorf("the names are escaped %d times only: is this page what is meant?", n)
+	}
+	if body := get(i, "/data.json").Body.String(); strings.Contains(body, "<") {
+		t.Errorf("data.json has markup: %s", body)
+	}
+}
+
+func TestPolicyAllowsThisStyleAndThisScriptOnly(t *testing.T) {
+	i := open(t, inspect.Options{})
+	w := get(i, "/")
+	policy := w.Header().Get("Content-Security-Policy")
+	for _, part := range []struct{ directive, open, end string }{
+		{"style-src", "<style>", "</style>"},
+		{"script-src", "<script>", "</script>"},
+	} {
+		_, rest, _ := strings.Cut(w.Body.String(), part.open)
+		text, _, _ := strings.Cut(rest, part.end)
+		sum := sha256.Sum256([]byte(text))
+		if want := part.directive + " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(policy, want) {
+			t.Errorf("got %q, want %q", policy, want)
+		}
+	}
+	for _, want := range []string{"default-src 'none'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("got %q, want %q in it", policy, want)
+		}
+	}
+	if strings.Contains(policy, "unsafe") || regexp.MustCompile(`(?i) (style|on\w+)="`).MatchString(w.Body.String()) {
+		t.Error("the page needs more than its policy should allow")
+	}
+	if found := regexp.MustCompile(`(src|href|url)[=(]`).FindAllString(w.Body.String(), -1); len(found) != 1 { // the icon
+		t.Errorf("the page refers to %v", found)
+	}
+	for name, want := range map[string]string{
+		"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin",
+	} {
+		if got := w.Header().Get(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestPanels(t *testing.T) {
+	var ran []string
+	run := func(name string) func(context.Context, string) error {
+		return func(_ context.Context, id string) error { ran = append(ran, name+" "+id); return nil }
+	}
+	many := func(context.Context) ([]inspect.Row, error) {
+		rows := make([]inspect.Row, 1500)
+		for n := range rows {
+			rows[n] = inspect.Row{Name: "row", Value: strconv.Itoa(n), ID: strconv.Itoa(n)}
+		}
+		return rows, nil
+	}
+	i := open(t, inspect.Options{})
+	addPanel(t, i, inspect.Panel{Title: "queue", Rows: many, Actions: []inspect.Action{
+		{Name: "retry", OnRows: true, Run: run("retry")}, {Name: "retry all", Run: run("all")},
+		{Name: "break", Run: func(context.Context, string) error { panic("secret") }},
+	}})
+	addPanel(t, i, inspect.Panel{Title: "broken", Rows: func(context.Context) ([]inspect.Row, error) { panic("secret") }})
+	addPanel(t, i, inspect.Panel{Title: "slow", Rows: func(ctx context.Context) ([]inspect.Row, error) {
+		if _, ok := ctx.Deadline(); !ok {
+			return nil, errors.New("no deadline")
+		}
+		return nil, nil
+	}})
+
+	body := get(i, "/").Body.String()
+	if n := strings.Count(body, "<th scope=\"row\">row</th>"); n != 1000 || !strings.Contains(body, "500 more rows") {
+		t.Errorf("got %d rows, want 1000 and word of 500 more", n)
+	}
+	if strings.Count(body, "<button>retry</button>") != 1000 || strings.Count(body, "<button>retry all</button>") != 1 {
+		t.Error("the buttons are not where they should be")
+	}
+	if !strings.Contains(body, "panicked with a string") || strings.Contains(body, "secret") || strings.Contains(body, "no deadline") {
+		t.Error("a panel that panics is not told well, or one has no deadline")
+	}
+
+	wantStatus(t, post(i, nil, "do", "panel", "panel", "queue", "action", "retry", "id", "7"), http.StatusSeeOther)
+	wantStatus(t, post(i, nil, "do", "panel", "panel", "queue", "action", "retry all"), http.StatusSeeOther)
+	wantStatus(t, post(i, nil, "do", "panel", "panel", "queue", "action", "break"), http.StatusInternalServerError)
+	wantStatus(t, post(i, nil, "do", "panel", "panel", "queue", "action", "retry"), http.StatusNotFound)
+	wantStatus(t, post(i, nil, "do", "panel", "panel", "queue", "action", "retry all", "id", "7"), http.StatusNotFound)
+	wantStatus(t, post(i, nil, "do", "panel", "panel", "slow", "action", "retry", "id", "7"), http.StatusNotFound)
+	if want := []string{"retry 7", "all "}; !slices.Equal(ran, want) {
+		t.Errorf("got %q, want %q", ran, want)
+	}
+}
+
+func TestData(t *testing.T) {
+	b := newBackend(t, "k")
+	i := open(t, inspect.Options{Title: "shop"})
+	add(t, i, inspect.Source{Name: "products", Cache: b, Regions: []inspect.Region{{"prices", cache.RegionToken("prices")}}})
+	set(t, b, "k")
+	w := get(i, "/debug/larder/data.json")
+	wantStatus(t, w, http.StatusOK)
+	var data struct {
+		Title    string
+		Interval float64 `json:"interval_seconds"`
+		Caches   []struct {
+			Name     string
+			Regions  []string
+			Counters []struct {
+				Name  string
+				Value int64
+				Rate  *float64 `json:"per_second"`
+			}
+			Plots []struct{ Title, Unit string }
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &data); err != nil {
+		t.Fatal(err)
+	}
+	if data.Title != "shop" || data.Interval != 10 || len(data.Caches) != 1 || data.Caches[0].Name != "products" {
+		t.Fatalf("got %+v", data)
+	}
+	c := data.Caches[0]
+	if !slices.Equal(c.Regions, []string{"prices"}) || c.Plots[0].Title != "Hit ratio" || c.Plots[0].Unit != "ratio" {
+		t.Errorf("got %+v", c)
+	}
+	for _, counter := range c.Counters {
+		if counter.Name == "stores" && counter.Value == 1 {
+			return
+		}
+	}
+	t.Errorf("got %+v, want one store", c.Counters)
+}
