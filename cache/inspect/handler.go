@@ -196,7 +196,7 @@ func (i *Inspector) carryOut(ctx context.Context, what string, run func(context.
 // explained is what was found out about a key.
 type explained struct {
 	Cache, Key string
-	Served     bool
+	Verdict    string // empty: the cache alone cannot tell
 	Reasons    []cache.Reason
 	Error      string
 }
@@ -220,6 +220,13 @@ func (i *Inspector) explain(ctx context.Context, w http.ResponseWriter, r *http.
 	if err != nil {
 		found.Error = plain(err)
 	}
-	found.Served, found.Reasons = e.Served(), e.Reasons
+	found.Reasons = e.Reasons
+	switch {
+	case err != nil || !s.judges:
+	case e.Served():
+		found.Verdict = "is served"
+	default:
+		found.Verdict = "is not served"
+	}
 	i.page(w, r, http.StatusOK, found)
 }

@@ -209,30 +209,41 @@ func TestALongFormIsRefused(t *testing.T) {
 
 func TestExplainAndRemove(t *testing.T) {
 	b := newBackend(t)
+	typed := cache.NewTyped[string](b, nil)
 	i := open(t, inspect.Options{ShowKeys: true})
-	add(t, i, inspect.Source{Name: "products", Cache: b})
-	set(t, b, "product:7")
-
-	w := post(i, nil, "do", "explain", "cache", "products", "key", "product:7")
-	wantStatus(t, w, http.StatusOK)
-	if body := w.Body.String(); !strings.Contains(body, "is served") || !strings.Contains(body, "<td>value</td>") {
-		t.Errorf("the page does not explain: %s", body)
+	add(t, i, inspect.Source{Name: "typed", Cache: b, Explain: typed.Explain})
+	add(t, i, inspect.Source{Name: "bare", Cache: b})
+	if err := typed.Set(t.Context(), "product:7", "v", cache.EntryOptions{}); err != nil {
+		t.Fatal(err)
 	}
-	wantStatus(t, post(i, nil, "do", "remove", "cache", "products", "key", "product:7"), http.StatusSeeOther)
+	explain := func(source, key string, want ...string) {
+		t.Helper()
+		w := post(i, nil, "do", "explain", "cache", source, "key", key)
+		wantStatus(t, w, http.StatusOK)
+		_, answer, _ := strings.Cut(w.Body.String(), `<div id="explained">`)
+		answer, _, _ = strings.Cut(answer, "</div>")
+		for _, text := range want {
+			if !strings.Contains(answer, text) {
+				t.Errorf("%s: got %s, want %q in it", source, answer, text)
+			}
+		}
+		if source == "bare" && strings.Contains(answer, "served") {
+			t.Errorf("the cache cannot tell what is served: %s", answer)
+		}
+	}
+	explain("typed", "product:7", "is served", "<td>value</td>", " left")
+	explain("bare", "product:7", "<td>object</td>")
+	wantStatus(t, post(i, nil, "do", "remove", "cache", "typed", "key", "product:7"), http.StatusSeeOther)
 	if _, found, _ := b.Get(t.Context(), "product:7"); found {
 		t.Error("the key is still there")
 	}
-	w = post(i, nil, "do", "explain", "cache", "products", "key", "product:7")
-	if body := w.Body.String(); !strings.Contains(body, "is not served") || !strings.Contains(body, "<td>absent</td>") {
-		t.Errorf("the page does not explain: %s", body)
-	}
-	if body := get(i, "/").Body.String(); strings.Contains(body, "product:7") || !strings.Contains(body, "remove a key of products") {
+	explain("typed", "product:7", "is not served", "<td>absent</td>")
+	explain("bare", "product:7", "<td>absent</td>")
+	explain("typed", "", "cannot be explained", "invalid key")
+	if body := get(i, "/").Body.String(); strings.Contains(body, "product:7") || !strings.Contains(body, "remove a key of typed") {
 		t.Error("the log of actions tells the key, or nothing")
 	}
-	w = post(i, nil, "do", "explain", "cache", "products", "key", "")
-	if body := w.Body.String(); !strings.Contains(body, "cannot be explained") {
-		t.Error("the page does not tell that a key is invalid")
-	}
+	wantStatus(t, post(i, nil, "do", "explain", "cache", "unknown", "key", "k"), http.StatusNotFound)
 }
 
 func TestHiddenKeysCannotBeAskedFor(t *testing.T) {
@@ -252,7 +263,9 @@ func TestHiddenKeysCannotBeAskedFor(t *testing.T) {
 
 func TestKeysAreHashesUnlessShown(t *testing.T) {
 	const secret = "user:jane@example.com"
-	rows := func(context.Context) ([]inspect.Row, error) { return []inspect.Row{{Name: "update of", Key: secret, Value: "failed"}}, nil }
+	rows := func(context.Context) ([]inspect.Row, error) {
+		return []inspect.Row{{Name: "update of", Key: secret, Value: "failed"}}, nil
+	}
 	pages := func(show bool) (page, data string) {
 		i := open(t, inspect.Options{ShowKeys: show})
 		add(t, i, inspect.Source{Name: "users", Cache: newBackend(t, "a", secret)})

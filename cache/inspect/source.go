@@ -26,8 +26,9 @@ type Source struct {
 	// cache.Regions; with it there is always a button for all regions at once.
 	Regions []Region
 
-	// Explain says why a key is or is not served; nil asks the cache's own
-	// cache.Explainer. The Explain of a cache.Typed knows more than that.
+	// Explain says why a key is or is not served: the Explain of the cache.Typed
+	// that reads it. nil asks the cache's own cache.Explainer, which knows what
+	// there is, but not whether its readers can use it.
 	Explain func(ctx context.Context, key string) (cache.Explanation, error)
 }
 
@@ -97,6 +98,7 @@ type source struct {
 	stats   cache.StatsReporter
 	regions cache.Regions // nil: none
 	ranking *ranking      // nil: none
+	judges  bool          // whether Explain is the caller's, and can tell what is served
 }
 
 // Add shows s from now on. It can be called at any time, and there may be up to
@@ -107,7 +109,7 @@ func (i *Inspector) Add(s Source) error {
 	if s.Cache == nil {
 		return refused("Source.Cache", "must not be nil")
 	}
-	added := &source{Source: s}
+	added := &source{Source: s, judges: s.Explain != nil}
 	var ok bool
 	if added.stats, ok = cache.As[cache.StatsReporter](s.Cache); !ok {
 		return fmt.Errorf("larder: a %T has no Stats: %w", s.Cache, errors.ErrUnsupported)
