@@ -250,7 +250,7 @@ func decimals(step float64) int {
 	return 9
 }
 
-// trace returns the line as SVG writes it, with a dot for a value between gaps.
+// trace returns the line as SVG writes it, with a dash for a value between gaps.
 func (l line) trace(times []time.Time, toX func(time.Time) float64, toY func(float64) float64) string {
 	var b strings.Builder
 	drawing := false
@@ -259,14 +259,15 @@ func (l line) trace(times []time.Time, toX func(time.Time) float64, toY func(flo
 			drawing = false
 			continue
 		}
-		command := "L"
-		if !drawing {
-			command = "M"
-		}
 		x, y := toX(times[n]), toY(float64(v))
-		fmt.Fprintf(&b, "%s%.1f %.1f", command, x, y)
-		if alone := n+1 == len(l.Values) || math.IsNaN(float64(l.Values[n+1])); !drawing && alone {
-			b.WriteString("h0")
+		last := n+1 == len(l.Values) || math.IsNaN(float64(l.Values[n+1]))
+		switch {
+		case drawing:
+			fmt.Fprintf(&b, "L%.1f %.1f", x, y)
+		case last:
+			fmt.Fprintf(&b, "M%.1f %.1fh3", x-1.5, y)
+		default:
+			fmt.Fprintf(&b, "M%.1f %.1f", x, y)
 		}
 		drawing = true
 	}
