@@ -31,7 +31,7 @@ func (e *Engine[V]) verify() error {
 			if n.Dead() || tag == 0 || n.Deadline() == ended {
 				fail("a node in the table: dead %t, tag %d, deadline %d", n.Dead(), tag, n.Deadline())
 			}
-			if e.peek(n.key) != n {
+			if e.Peek(n.key) != n {
 				fail("a node is in the table and not found")
 			}
 			if owners[n.pos] != nil || p.slots.at(n.pos).node.Load() != n {
