@@ -24,6 +24,8 @@ type Engine[V any] struct {
 	heaviest atomic.Int64 // the limit of weight
 	policy   policy[V]
 	counters counters
+
+	invariants invariants[V]
 }
 
 // Options are what New takes. The zero value is an engine without limits.
@@ -208,6 +210,7 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 		if beyond {
 			e.shrink()
 		}
+		e.invariants.check(e)
 	}()
 	deadline := int64(Never)
 	if old != nil {
