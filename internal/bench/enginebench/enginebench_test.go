@@ -21,7 +21,7 @@ func TestEverythingCanBeMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	heap, gc := Heap(10_000), Collections(1000, 1)
-	for _, name := range []string{"engine", "otter"} {
+	for _, name := range []string{"engine", "memory", "otter"} {
 		if sets[name].Median() <= 0 || churn[name].Median() <= 0 || gc[name].Median() <= 0 || heap[name] < 64 {
 			t.Errorf("%s: got %v, %v, %v and %v, want figures", name, sets[name], churn[name], gc[name], heap[name])
 		}

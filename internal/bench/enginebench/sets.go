@@ -1,6 +1,7 @@
 package enginebench
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -9,8 +10,10 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/internal/bench"
 	"github.com/larder-go/larder/internal/engine"
+	"github.com/larder-go/larder/memory"
 )
 
 // store is a cache that is written to.
@@ -28,6 +31,15 @@ func openEngine(capacity int) store {
 	}, func(key string) bool { _, ok := e.Get(key); return ok }, e.Close}
 }
 
+func openMemory(capacity int) store {
+	ctx := context.Background()
+	c, err := memory.New(&memory.Options{MaxEntries: capacity})
+	must(err)
+	opts := cache.EntryOptions{TTL: ttl, Size: 1, Tokens: []cache.Token{cache.RegionToken("products")}}
+	return store{"memory", func(key string, p *product) { must(c.SetObject(ctx, key, p, opts)) },
+		func(key string) bool { _, ok, _ := c.GetObject(ctx, key); return ok }, func() { must(c.Close(ctx)) }}
+}
+
 func openOtter(capacity int) store {
 	c := otter.Must(&otter.Options[string, *product]{
 		MaximumSize: capacity, ExpiryCalculator: otter.ExpiryWriting[string, *product](ttl)})
@@ -36,7 +48,7 @@ func openOtter(capacity int) store {
 }
 
 // stores open the caches that are compared.
-var stores = []func(capacity int) store{openEngine, openOtter}
+var stores = []func(capacity int) store{openEngine, openMemory, openOtter}
 
 // Sets measures sets of new keys into a full cache: nanoseconds each, the clock
 // read that a TTL takes included.
