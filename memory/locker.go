@@ -85,7 +85,9 @@ func takeLock[V any](c *Cache, key string, handle cache.LockHandle, lasts int64,
 		}
 		return live
 	})
-	c.sweeper.expect(end)
+	if found == nil && err == nil {
+		c.sweeper.expect(end)
+	}
 	return found, item, err
 }
 

@@ -259,3 +259,18 @@ func TestCloseWaitsForATimersCallback(t *testing.T) {
 		}
 	})
 }
+
+// A fill that is refused costs nobody else's entry.
+func TestAFillThatLostItsLeaseEvictsNothing(t *testing.T) {
+	c := open(t, &memory.Options{MaxEntries: 1})
+	lease, err := c.Lease(ctx, "k", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Remove(ctx, "k"); err != nil {
+		t.Fatal(err)
+	}
+	set(t, c, "other", "v", cache.EntryOptions{})
+	wantError(t, c.Set(ctx, "k", []byte("v"), cache.EntryOptions{Lease: lease.Lease}), cache.ErrLeaseLost)
+	wantValue(t, c, "other", "v")
+}

@@ -255,6 +255,9 @@ func (c *Cache) putLeased(n *node, lease cache.Lease, now int64) (err error) {
 	if fill {
 		c.fills.RLock()
 		defer c.fills.RUnlock()
+		if r, ok := c.leases.peek(key, c.now()); !ok || r.kind != isLease || r.lease != lease {
+			return cache.ErrLeaseLost // for good: no room need be made
+		}
 	}
 	c.put(n, func(old *node, room error) *node {
 		if fill && !c.leases.spend(key, lease, c.now()) {
