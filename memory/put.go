@@ -74,7 +74,12 @@ func (c *Cache) gone(n *node, why engine.Cause) {
 	case why == engine.Removed:
 		cause = CauseRemoved
 	}
-	c.report(n, causeAt(n, c.now(), cause))
+	if !c.engine.Live(n) { // or it cannot have expired, which takes no clock to tell
+		cause = causeAt(n, c.now(), cause)
+	} else if n.Value.lapsed() {
+		cause = CauseRemoved
+	}
+	c.report(n, cause)
 }
 
 // keep tells the engine until when a node that has expired at now stays: until

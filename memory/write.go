@@ -214,7 +214,12 @@ func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error
 	if d.kind == kindCounter && len(opts.Tokens) > 0 {
 		return 0, errCounterTokens
 	}
-	t := time.Now()
+	now = c.now()
+	t := c.base.Add(time.Duration(now)) // but for steps of the system's clock
+	if !opts.AbsoluteExpiration.IsZero() || !c.defaults.AbsoluteExpiration.IsZero() {
+		t = time.Now()
+		now = int64(t.Sub(c.base))
+	}
 	if opts, d.life, err = opts.Resolve(c.defaults, t); err != nil {
 		return 0, err
 	}
@@ -225,7 +230,7 @@ func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error
 			return 0, cache.ErrRegionExpired
 		}
 	}
-	return int64(t.Sub(c.base)), nil
+	return now, nil
 }
 
 var errCounterTokens = &cache.OptionError{Option: "EntryOptions.Tokens", Value: "tokens", Reason: "are not for counters", Err: cache.ErrInvalidConfig}
