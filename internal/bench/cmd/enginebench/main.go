@@ -79,11 +79,13 @@ func hits(rounds int) error {
 func sets(rounds int) error {
 	for _, capacity := range []int{1000, 100_000} {
 		for _, goroutines := range []int{1, 2} {
-			samples, err := enginebench.Sets(capacity, goroutines, rounds)
+			times, work, err := enginebench.Sets(capacity, goroutines, rounds)
 			if err != nil {
 				return err
 			}
-			show(fmt.Sprintf("set that evicts, capacity %d, %d goroutines", capacity, goroutines), samples)
+			what := fmt.Sprintf("set that evicts, capacity %d, %d goroutines", capacity, goroutines)
+			show(what, times)
+			show(what+", of all cores", work)
 		}
 	}
 	return nil
