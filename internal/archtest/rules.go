@@ -52,8 +52,6 @@ func Dependencies() []Dependency {
 	return []Dependency{
 		{"github.com/redis/go-redis/v9", []string{"", "distributed", "distributed/internal/tracking", "distributed/internal/transport", "distributed/near"},
 			"the Redis client; only the Redis backend and what opens it may know it"},
-		{"github.com/maypok86/otter/v2", []string{"memory"},
-			"the engine of the in-process backend, exchangeable because only memory knows it"},
 		{"github.com/vmihailenco/msgpack/v5", []string{"cache", "internal/msgscan", "internal/schema"},
 			"the default codec; its types must not leak into any API"},
 		{"github.com/vmihailenco/tagparser/v2", []string{"internal/msgscan", "internal/schema"},
