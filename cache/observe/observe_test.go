@@ -149,10 +149,10 @@ func TestLogLimitsEachKindAndCountsTheRest(t *testing.T) {
 			"level=WARN event=breaker layer=redis detail=open",
 			"level=INFO event=breaker layer=redis detail=closed")
 
-		time.Sleep(observe.DefaultInterval - 1)
+		time.Sleep(observe.DefaultInterval - time.Nanosecond)
 		l.Observe(t.Context(), fails)
 		expect("just before the interval's end")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		l.Observe(t.Context(), fails)
 		expect("at its end", first+" suppressed=1000")
 

@@ -11,18 +11,20 @@ import (
 
 // What an observer adds to a hit in memory, and to another event.
 func BenchmarkHit(b *testing.B) {
-	for _, observed := range []bool{false, true} {
-		name := map[bool]string{false: "unobserved", true: "observed"}[observed]
-		b.Run(name, func(b *testing.B) {
-			in, err := otelcache.New(otelcache.Options{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			opts := &memory.Options{}
-			if observed {
-				opts.Observer = in.Observer()
-			}
-			c, err := memory.New(opts)
+	in, err := otelcache.New(otelcache.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, by := range []struct {
+		name     string
+		observer cache.Observer
+	}{
+		{"nobody", nil},
+		{"nothing", cache.ObserverFunc(func(context.Context, cache.Event) {})},
+		{"otelcache", in.Observer()},
+	} {
+		b.Run("observer="+by.name, func(b *testing.B) {
+			c, err := memory.New(&memory.Options{Observer: by.observer})
 			if err != nil {
 				b.Fatal(err)
 			}
