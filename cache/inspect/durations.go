@@ -17,29 +17,41 @@ import (
 // state the breakers are in; other events it passes over at once. See
 // cache.Observer: it is to be the Observer of the caches, or to be called by it.
 // It takes no lock, except for a series that is new and for breakers.
-func (i *Inspector) Observe(_ context.Context, e cache.Event) {
+//
+// What several caches report to it is counted together: see ObserverOf.
+func (i *Inspector) Observe(_ context.Context, e cache.Event) { i.observe("", e) }
+
+// ObserverOf returns an Observer like the inspector itself, whose durations are
+// shown with the source called name, before or after it is added.
+func (i *Inspector) ObserverOf(name string) cache.Observer {
+	return cache.ObserverFunc(func(_ context.Context, e cache.Event) { i.observe(name, e) })
+}
+
+func (i *Inspector) observe(source string, e cache.Event) {
 	switch {
 	case i.opts.Authorize == nil:
 	case e.Kind == cache.EventLoad || e.Duration > 0:
-		i.durations.at(seriesOf(e)).add(e.Duration)
+		i.durations.at(seriesOf(source, e)).add(e.Duration)
 	case e.Kind == cache.EventBreaker:
-		i.breakers.note(e.Layer, e.Detail, time.Now())
+		i.breakers.note(breaker{source, e.Layer, e.Detail, time.Now()})
 	}
 }
 
 // series is what durations are told apart by.
 type series struct {
+	source    string // empty: not said
 	layer, op string
 	failed    bool // calls to servers: these are counted apart
 }
 
-func seriesOf(e cache.Event) series {
+func seriesOf(source string, e cache.Event) series {
 	if e.Kind == cache.EventLoad {
-		return series{layer: e.Layer}
+		return series{source: source, layer: e.Layer}
 	}
-	return series{e.Layer, e.Op, e.Err != nil}
+	return series{source, e.Layer, e.Op, e.Err != nil}
 }
 
+// String returns the name of the series within its source.
 func (s series) String() string {
 	name := s.layer
 	if s.op != "" && s.op != name {
@@ -52,7 +64,7 @@ func (s series) String() string {
 }
 
 // maxSeries bounds the memory: what comes later is counted as "others".
-const maxSeries = 32
+const maxSeries = 128
 
 // durations counts durations by series. Known series are found without a lock.
 type durations struct {
@@ -182,33 +194,34 @@ func quantile(counts *[buckets]uint64, total uint64, q float64) time.Duration {
 	return middle(buckets - 1)
 }
 
-// breaker is the state of the breaker of one layer as it was last told.
+// breaker is the state of a breaker as it was last told.
 type breaker struct {
-	Layer string    `json:"layer"`
-	State string    `json:"state"`
-	Since time.Time `json:"since"`
+	Source string    `json:"cache,omitempty"`
+	Layer  string    `json:"layer"`
+	State  string    `json:"state"`
+	Since  time.Time `json:"since"`
 }
 
-// breakers holds the breakers of the layers that told of one.
+// breakers holds the breakers that were told of.
 type breakers struct {
 	mu    sync.Mutex
 	known []breaker
 }
 
-// maxBreakers bounds the memory; layers beyond it are not shown.
+// maxBreakers bounds the memory; those beyond it are not shown.
 const maxBreakers = 32
 
-func (b *breakers) note(layer, state string, now time.Time) {
+func (b *breakers) note(told breaker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for n := range b.known {
-		if b.known[n].Layer == layer {
-			b.known[n] = breaker{layer, state, now}
+	for n, known := range b.known {
+		if known.Source == told.Source && known.Layer == told.Layer {
+			b.known[n] = told
 			return
 		}
 	}
 	if len(b.known) < maxBreakers {
-		b.known = append(b.known, breaker{layer, state, now})
+		b.known = append(b.known, told)
 	}
 }
 

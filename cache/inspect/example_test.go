@@ -26,7 +26,7 @@ func Example() {
 	}
 	defer inspector.Close(ctx)
 
-	products, err := memory.New(&memory.Options{Observer: inspector})
+	products, err := memory.New(&memory.Options{Observer: inspector.ObserverOf("products")})
 	if err != nil {
 		panic(err)
 	}

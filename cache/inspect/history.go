@@ -84,10 +84,7 @@ func (h history) rates(f field) []number {
 
 func (h history) hitRatio(n int) number {
 	found, not := h.between(n, hits), h.between(n, misses)
-	if found+not == 0 {
-		return gap()
-	}
-	return number(float64(found) / float64(found+not))
+	return number(float64(found) / float64(found+not)) // a gap where nothing was read
 }
 
 func (h history) any(f func(cache.Stats) bool) bool { return slices.ContainsFunc(h.stats, f) }
@@ -112,11 +109,14 @@ func (h history) plots() []plot {
 	return plots
 }
 
-// durationPlots returns a plot for each series, ordered by name.
-func durationPlots(frames []frame, order []series) []plot {
+// durationPlots returns a plot for each series of a source, ordered by name.
+func durationPlots(frames []frame, order []series, source string) []plot {
 	plots := []plot{}
 	for n, s := range order {
-		p := plot{Title: s.String(), Unit: seconds, Times: []time.Time{}}
+		if s.source != source {
+			continue
+		}
+		p := plot{Title: "Duration: " + s.String(), Unit: seconds, Times: []time.Time{}}
 		median, slowest := line{"half are faster", []number{}}, line{"99 % are faster", []number{}}
 		for _, f := range frames {
 			if n >= len(f.durations) {

@@ -8,7 +8,7 @@
 // caches it shows:
 //
 //	inspector, err := inspect.New(&inspect.Options{Authorize: isOperator})
-//	products, err := memory.New(&memory.Options{Observer: inspector})
+//	products, err := memory.New(&memory.Options{Observer: inspector.ObserverOf("products")})
 //	err = inspector.Add(inspect.Source{Name: "products", Cache: products})
 //	mux.Handle("/debug/larder/", inspector)
 //
@@ -42,7 +42,9 @@ import (
 type Options struct {
 	// Authorize decides who may look, and by POST, who may act: it can tell by
 	// the request's Method. It is called once per request, from many goroutines.
-	// nil refuses everything, and then nothing is sampled.
+	// One that goes by the caller's address alone must also check the request's
+	// Host, or a page elsewhere can reach it through a name of its own. nil refuses
+	// everything, and then nothing is sampled.
 	Authorize func(*http.Request) bool
 
 	// Title stands above the page, as in "shop, production". Empty: none.

@@ -245,17 +245,50 @@ func TestSeriesAreTold(t *testing.T) {
 		"redis get, failed": {Kind: cache.EventServerError, Layer: "redis", Op: "get", Err: boom},
 		"redis set":         {Kind: cache.EventHit, Layer: "redis", Op: "set", Duration: 1},
 	} {
-		if got := seriesOf(e).String(); got != want {
+		if got := seriesOf("", e).String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
 
+func TestDurationsAreShownWithTheirSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := start(t, Options{})
+		for _, name := range []string{"products", "sessions"} {
+			if err := i.Add(Source{Name: name, Cache: newCounted(cache.Stats{})}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := cache.Event{Kind: cache.EventLoad, Layer: "load", Duration: time.Second}
+		i.ObserverOf("products").Observe(t.Context(), e)
+		e.Duration = time.Millisecond
+		i.Observe(t.Context(), e)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		v := i.look(t.Context())
+		at := func(plots []plot) float64 {
+			last := plots[len(plots)-1]
+			for _, value := range last.Lines[0].Values {
+				if last.Title == "Duration: load" && !math.IsNaN(float64(value)) {
+					return float64(value)
+				}
+			}
+			return 0
+		}
+		products, sessions, others := at(v.Caches[0].Plots), at(v.Caches[1].Plots), at(v.Durations)
+		if math.Abs(products-1) > 0.07 || sessions != 0 || math.Abs(others-0.001) > 0.0001 {
+			t.Errorf("got %v, %v and %v seconds, want 1, none and 0.001", products, sessions, others)
+		}
+	})
+}
+
 func TestObserveAllocatesNothing(t *testing.T) {
 	i := start(t, Options{})
-	for _, e := range []cache.Event{{Kind: cache.EventHit}, {Kind: cache.EventLoad, Layer: "load", Duration: time.Millisecond}} {
-		if got := testing.AllocsPerRun(100, func() { i.Observe(t.Context(), e) }); got != 0 {
-			t.Errorf("%v: got %v allocations", e.Kind, got)
+	for name, o := range map[string]cache.Observer{"inspector": i, "of a source": i.ObserverOf("products")} {
+		for _, e := range []cache.Event{{Kind: cache.EventHit}, {Kind: cache.EventLoad, Layer: "load", Duration: time.Millisecond}} {
+			if got := testing.AllocsPerRun(100, func() { o.Observe(t.Context(), e) }); got != 0 {
+				t.Errorf("%s: %v: got %v allocations", name, e.Kind, got)
+			}
 		}
 	}
 }
@@ -279,11 +312,13 @@ func TestBreakersAreBoundedAndKeepTheLatest(t *testing.T) {
 	var b breakers
 	now := time.Now()
 	for n := range 100 {
-		b.note(fmt.Sprint(n), "open", now)
+		b.note(breaker{"products", fmt.Sprint(n), "open", now})
 	}
-	b.note("3", "closed", now.Add(time.Second))
+	b.note(breaker{"sessions", "3", "half-open", now})
+	latest := breaker{"products", "3", "closed", now.Add(time.Second)}
+	b.note(latest)
 	list := b.list()
-	if len(list) != maxBreakers || list[3] != (breaker{"3", "closed", now.Add(time.Second)}) {
+	if len(list) != maxBreakers || list[3] != latest {
 		t.Errorf("got %d, %v", len(list), list[3])
 	}
 }

@@ -22,7 +22,7 @@ type view struct {
 	Started   time.Time   `json:"started"`
 	Interval  float64     `json:"interval_seconds"`
 	Caches    []cacheView `json:"caches"`
-	Durations []plot      `json:"durations"`
+	Durations []plot      `json:"durations"` // of no source in particular
 	Breakers  []breaker   `json:"breakers"`
 	Panels    []panelView `json:"panels"`
 	Acts      []act       `json:"actions"` // the latest first
@@ -78,11 +78,13 @@ func (i *Inspector) look(ctx context.Context) view {
 	v := view{
 		Title: i.opts.Title, Process: process(), Now: time.Now().UTC(), Started: i.started.UTC(),
 		Interval: i.opts.Interval.Seconds(), Breakers: i.breakers.list(), Acts: acts,
-		Caches:    make([]cacheView, len(sources)),
-		Durations: durationPlots(frames, i.durations.list()),
+		Caches: make([]cacheView, len(sources)),
 	}
+	order := i.durations.list()
+	v.Durations = durationPlots(frames, order, "")
 	for n, s := range sources {
 		v.Caches[n] = i.lookAt(s, newHistory(frames, n))
+		v.Caches[n].Plots = append(v.Caches[n].Plots, durationPlots(frames, order, s.Name)...)
 	}
 	v.Panels = i.lookAtPanels(ctx, panels)
 	return v

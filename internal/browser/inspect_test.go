@@ -43,7 +43,7 @@ func newShop(t *testing.T) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	products, err := memory.New(&memory.Options{Observer: inspector})
+	products, err := memory.New(&memory.Options{Observer: inspector.ObserverOf("products")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestInspectorShowsAndRefreshes(t *testing.T) {
 	page.WaitFor(counter("hits") + ` === "9"`)
 	page.WaitFor(`[...document.querySelectorAll("#cache0 figure")].every(f => f.querySelectorAll(".value").length >= 3)`)
 	page.WaitFor(`document.querySelectorAll("#cache0 figure path.line1")[1].getTotalLength() > 0`)
-	page.WaitFor(`document.querySelector("#durations h3").textContent === "load"`)
+	page.WaitFor(`document.querySelector("#cache0 figure:last-child h3").textContent === "Duration: load"`)
 	if !browser.Eval[bool](page, `window.sameDocument === true`) {
 		t.Error("the page was loaded anew")
 	}
