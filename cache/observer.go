@@ -53,6 +53,7 @@ const (
 	EventErrorCached                        // the error of an earlier load was returned; Err
 	EventNearLost                           // a near cache hears no longer of changes, and serves nothing by itself; Err
 	EventNearContact                        // a near cache hears of changes again; Duration: since when it had not
+	EventServerCall                         // a call to the server was answered; Op, Duration
 )
 
 var eventNames = [...]string{
@@ -63,6 +64,7 @@ var eventNames = [...]string{
 	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
 	EventStale: "stale_hit", EventRefresh: "refresh", EventErrorCached: "error_cached",
 	EventNearLost: "near_lost", EventNearContact: "near_contact",
+	EventServerCall: "server_call",
 }
 
 // String returns the kind as a metric would name it.
