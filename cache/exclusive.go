@@ -30,8 +30,12 @@ import (
 // others wait until it has stored its value (see Waker), and take over if it
 // fails, or five seconds after its process died.
 //
+// A value that is not fresh any more is served while it is refreshed, or kept for
+// when create fails: see Freshness, which is off by default.
+//
 // An error of create goes to the callers that shared it and is not stored,
-// except ErrNotFound with TypedOptions.NegativeTTL. If create panics or ends
+// except ErrNotFound with TypedOptions.NegativeTTL, and others with
+// Freshness.ErrorTTL. If create panics or ends
 // its goroutine, every caller gets a *LoaderPanicError or ErrLoaderGoexit. A
 // create that asks for its own key gets ErrRecursiveLoad. A result that is too
 // large or cannot be encoded is returned all the same, and counted as
@@ -41,7 +45,7 @@ import (
 // If the cache cannot be reached, create runs and its result is not stored;
 // callers of this process still share it.
 //
-// A hit on an Objects cache costs no allocation beyond the closure passed as
+// A fresh hit on an Objects cache costs no allocation beyond the closure passed as
 // create, and a hit on Redis one round trip; a miss there two more. To save the
 // closure too, see Loading and GetOrCreateExclusiveWith.
 func (t *Typed[V]) GetOrCreateExclusive(ctx context.Context, key string, create func(context.Context, *Entry) (V, error)) (V, error) {
