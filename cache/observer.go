@@ -91,7 +91,7 @@ type Stats struct {
 	LeasesLost   uint64 // loads that found their lease gone, because another had written the key or it ran out
 	JoinsRefused uint64 // loads in flight not joined, because another process had written their key
 
-	StaleHits    uint64 // values returned past their SoftTTL or TTL
+	StaleHits    uint64 // values returned past their SoftTTL or TTL; the tier counts any it finds as a hit
 	Refreshes    uint64 // loads for entries that were there
 	ErrorsCached uint64 // errors of earlier loads that were returned
 
