@@ -64,7 +64,9 @@ func newWriter[K comparable, V any](c cache.Cache, inner Repository[K, V], entit
 		return nil, err
 	}
 	w := &writer[K, V]{reader: r}
-	w.regions, _ = cache.As[cache.Regions](c)
+	if w.regions, _ = cache.As[cache.Regions](c); w.regions != nil && (entity.Options != nil || entity.Dependents != nil) {
+		w.regions.TrackRegions()
+	}
 	w.mend = func(_ context.Context, _ func(context.Context) error, err error) error { return err }
 	return w, nil
 }

@@ -66,10 +66,11 @@ func NewQuery[P any, K comparable, V any](c cache.Cache, entities ManyFinder[K, 
 	case opts.Tokens == nil:
 		return nil, refuse("QueryOptions.Tokens", nil, "must not be nil")
 	}
-	if _, ok := cache.As[cache.Regions](c); !ok {
+	regions, ok := cache.As[cache.Regions](c)
+	if !ok {
 		return nil, refuse("cache", "one without regions", "needs regions")
 	}
-	var ok bool
+	regions.TrackRegions()
 	if q.leaser, ok = cache.As[cache.Leaser](c); !ok {
 		return nil, refuse("cache", "one without leases", "needs leases")
 	}
