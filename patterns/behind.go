@@ -42,8 +42,8 @@ import (
 // # What depends on it
 //
 // Entity.Dependents are expired when the source is written, for then a list that
-// is loaded from it changes; until then lists show what was flushed. Who wants
-// more puts the lists' repository on the queue's side.
+// is loaded from it changes. Until then lists show what was flushed; the entities in
+// them, found by their ids, are up to date.
 //
 // # Transactions
 //
@@ -84,7 +84,8 @@ var (
 
 // NewWriteBehind wraps inner, starts the workers and returns the repository; it
 // must be closed. c may be nil: then nothing is cached, and a CacheAside may be put
-// around. The queue must have queue.DeadLetters and queue.Flusher, and hold nothing
+// around; entity.Dependents need c here, for they expire when the source is written.
+// The queue must have queue.DeadLetters and queue.Flusher, and hold nothing
 // else; it stays the caller's, who closes it after the WriteBehind. opts may be
 // nil.
 //
