@@ -36,8 +36,9 @@ import (
 // was in the source before it asked.
 //
 // All processes that read or write these entities must share the queue: with a
-// memory queue that is one process. What else reads the source sees writes when
-// they are flushed.
+// memory queue that is one process, and its cache should end with it, too, or what
+// is lost with the queue stays readable. What else reads the source sees writes
+// when they are flushed.
 //
 // # What depends on it
 //
@@ -197,7 +198,9 @@ func (w *WriteBehind[K, V]) start() {
 }
 
 // Find returns the value of id: from the cache, or else the newest write of it
-// in the queue, or else the source's. A queued deletion is cache.ErrNotFound.
+// in the queue, or else the source's. A queued deletion is cache.ErrNotFound. If
+// the queue cannot be asked the error is its own: what the source has may be older
+// than what was acknowledged.
 //
 // With WriteBehindOptions.Merge it is what the source has and all queued
 // increments, as one. While an increment is being written it may be counted
@@ -368,6 +371,6 @@ func (w *WriteBehind[K, V]) overlay(st queue.State) (o overlay[V], err error) {
 	return o, nil
 }
 
-// behindTick is how often Flush, Close and writers that wait for room look
-// again, beside being told by this process's workers.
+// behindTick is how often writers that wait for room look again, beside being
+// told by this process's workers.
 const behindTick = 50 * time.Millisecond
