@@ -152,8 +152,8 @@ func TestBehindCoalescesABurst(t *testing.T) {
 			}
 		}
 		b.flush()
-		if b.source.saves > updates/100 {
-			t.Errorf("the source got %d writes for %d updates, want at most 1 %%", b.source.saves, updates)
+		if b.source.saves > updates/500 { // a worker learns that these fill no batch
+			t.Errorf("the source got %d writes for %d updates, want at most 0.2 %%", b.source.saves, updates)
 		}
 	})
 }
