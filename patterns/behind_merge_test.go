@@ -1,6 +1,7 @@
 package patterns_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/patterns"
+	"github.com/larder-go/larder/queue"
 )
 
 // Increments of these tests are texts that are appended: what is added twice, or
@@ -120,4 +122,41 @@ func TestBehindMergesConcurrently(t *testing.T) {
 			t.Errorf("the source has %d increments, want 400", got)
 		}
 	})
+}
+
+// An increment that comes between another's look at the queue and its write must
+// not be lost.
+func TestBehindIncrementComesBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &interrupted{Memory: newMemoryQueue(t)}
+		source := newShelf()
+		w, err := patterns.NewWriteBehind(t.Context(), nil, source, q, shelfEntity, &behindOptions{Interval: time.Hour, Merge: appended})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = w.Close(t.Context()) }()
+		b := &behindBench{T: t, WriteBehind: w, ctx: t.Context(), source: source}
+		b.save(1, "a")
+		for _, v := range []string{"b", "c"} {
+			q.after = func() { b.save(1, v) }
+			b.save(1, "x")
+		}
+		b.flush()
+		source.has(t, map[int]string{1: "abxcx"})
+	})
+}
+
+// interrupted is a queue that runs after, once, when a Lookup has its answer.
+type interrupted struct {
+	*queue.Memory
+	after func()
+}
+
+func (q *interrupted) Lookup(ctx context.Context, keys []string) ([]queue.State, error) {
+	states, err := q.Memory.Lookup(ctx, keys)
+	if after := q.after; after != nil {
+		q.after = nil
+		after()
+	}
+	return states, err
 }
