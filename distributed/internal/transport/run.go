@@ -52,8 +52,12 @@ func (t *Transport) refusal() error {
 }
 
 // await waits until c is through, its context ends or its time is up. See
-// verdict.
+// verdict. Watching two channels costs a good part of what a shared round trip
+// does, so it looks at the context only once the node's sweep says that c is slow.
 func await(ctx context.Context, c *call, kind Kind) (through bool, err error) {
+	if <-c.done == isOver {
+		return verdict(ctx, c, kind)
+	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():
