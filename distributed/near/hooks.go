@@ -23,7 +23,8 @@ func (c *Cache) leased(now time.Time) bool {
 
 // settled ends a change whose outcome on the shared tier is err, and returns what
 // the caller is told.
-func (c *Cache) settled(ctx context.Context, _ *change, err error) error {
+func (c *Cache) settled(ctx context.Context, ch *change, err error) error {
+	c.intents.after(ch, err)
 	if err != nil || c.acks == nil {
 		return err
 	}

@@ -42,11 +42,6 @@ const (
 
 	minBound = 20 * time.Millisecond
 	maxBound = time.Hour
-
-	// heartbeats is how many heartbeats there are in a bound. One proves what
-	// was before the one before it, so contact is as old as two and a round trip
-	// when the next proof comes, and one that is lost does no harm.
-	heartbeats = 8
 )
 
 // Options configures New. The zero value of every field is a sensible default.
@@ -66,7 +61,7 @@ type Options struct {
 	// Bound is the longest time for which something that another process has
 	// changed may be served from here in mode Bounded, and how long contact with
 	// the server may be silent in mode Ack. Zero: DefaultBound. From 20 ms to an
-	// hour. A heartbeat is sent eight times in it.
+	// hour. A heartbeat is sent eight times in it, at least once a second.
 	Bound time.Duration
 }
 

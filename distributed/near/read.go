@@ -119,7 +119,12 @@ func (c *Cache) PutNear(key string, value any, size int, its cache.NearTicket) {
 	if c.mode == Validate {
 		value = &copied{value: value, from: t.from}
 	}
+	refused := false
 	put := func() {
+		// Under the shard's lock: an intent is noted before it drops what is held.
+		if refused = c.intents.refuses(key, t.from.Tokens); refused {
+			return
+		}
 		if !t.end.IsZero() {
 			// Whole milliseconds, or the local tier would round them up.
 			if opts.TTL = time.Until(t.end).Truncate(time.Millisecond); opts.TTL <= 0 {
@@ -128,7 +133,7 @@ func (c *Cache) PutNear(key string, value any, size int, its cache.NearTicket) {
 		}
 		_ = c.local.SetObject(context.Background(), key, value, opts) // too large, or a region has expired
 	}
-	if !t.shard.putIf(t.seq, put) {
+	if !t.shard.putIf(t.seq, put) || refused {
 		c.counts.refused.Add(1)
 	}
 }
