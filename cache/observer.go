@@ -50,6 +50,8 @@ const (
 	EventLeaseLost                          // a load's lease was gone: its key was written, evicted, or the lease ran out
 	EventNearLost                           // a near cache hears no longer of changes, and serves nothing by itself; Err
 	EventNearContact                        // a near cache hears of changes again; Duration: since when it had not
+	EventIntentLanded                       // invalidations that had failed for want of the server have happened now; Count, Duration: how late
+	EventIntentDropped                      // such invalidations will not be retried: too many wait, or the cache was closed; Count
 )
 
 var eventNames = [...]string{
@@ -59,6 +61,7 @@ var eventNames = [...]string{
 	EventTouchDropped: "touch_dropped", EventCallbackPanic: "callback_panic",
 	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
 	EventNearLost: "near_lost", EventNearContact: "near_contact",
+	EventIntentLanded: "intent_landed", EventIntentDropped: "intent_dropped",
 }
 
 // String returns the kind as a metric would name it.

@@ -36,7 +36,7 @@ func (c *Cache) ExplainAs(ctx context.Context, key string, judge func(as cache.S
 // only waiting to be filled.
 func (c *Cache) explainHere(ctx context.Context, key string, judge func(as cache.State, held any) (cache.State, error)) ([]cache.Reason, error) {
 	now := c.Contact()
-	serving := now.Serving && c.mayServe(key, c.local.Since(time.Now()))
+	serving := now.Serving && c.leased(time.Now())
 	held, err := c.local.ExplainAs(ctx, key, func(as cache.State, value any) (cache.State, error) {
 		if !serving {
 			return cache.StateNoContact, now.Err

@@ -27,6 +27,9 @@ func listen(client redis.UniversalClient, o *Options, s signals) listener {
 		Prefix:   o.Remote.Prefix,
 		Interval: min(o.Bound/heartbeats, longInterval),
 		Timeout:  min(o.Bound, longSilence),
-		Events:   tracking.Events{Changed: s.Changed, Flushed: s.Flushed, Contact: s.Contact, Lost: s.Lost},
+		Channels: s.Channels,
+		Events: tracking.Events{
+			Changed: s.Changed, Flushed: s.Flushed, Contact: s.Contact, Lost: s.Lost, Message: s.Message,
+		},
 	})
 }

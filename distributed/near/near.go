@@ -38,6 +38,8 @@ type Cache struct {
 	contact contact
 	guard   guard
 	counts  counts
+	intents intents
+	acks    *acks // nil unless in mode Ack
 }
 
 var (
@@ -59,6 +61,9 @@ type signals struct {
 	Flushed func()
 	Contact func(asOf time.Time)
 	Lost    func(err error)
+
+	Message  func(m tracking.Message) // on one of Channels
+	Channels []string
 }
 
 // New returns a cache on client, which stays open unless Remote.CloseClient is
@@ -92,7 +97,12 @@ func build(client redis.UniversalClient, opts *Options, listen func(signals) lis
 	}
 	c.contact.init(c)
 	c.guard.init()
-	c.listener = listen(signals{Changed: c.changed, Flushed: c.flush, Contact: c.contact.made, Lost: c.contact.lost})
+	c.intents.init(c)
+	s := signals{Changed: c.changed, Flushed: c.flush, Contact: c.contact.made, Lost: c.contact.lost}
+	if c.mode == Ack {
+		s = c.startAcks(s)
+	}
+	c.listener = listen(s)
 	close(c.contact.begun)
 	if yes, known := c.listener.Supported(); known && !yes {
 		c.contact.lost(tracking.ErrUnsupported)
@@ -117,7 +127,11 @@ func (c *Cache) Close(ctx context.Context) error {
 	if ctx == nil {
 		return cache.ErrNilContext
 	}
-	err := errors.Join(c.listener.Close(ctx), c.local.Close(ctx), c.Cache.Close(ctx))
+	err := errors.Join(c.listener.Close(ctx), c.intents.close(ctx))
+	if c.acks != nil {
+		err = errors.Join(err, c.acks.close(ctx))
+	}
+	err = errors.Join(err, c.local.Close(ctx), c.Cache.Close(ctx))
 	if c.ownClient != nil && !c.closed.Swap(true) {
 		err = errors.Join(err, c.ownClient.Close())
 	}

@@ -24,7 +24,7 @@ type copied struct {
 func (c *Cache) GetNear(ctx context.Context, key string) (any, bool) {
 	// In this order: what was heard of by this contact is gone from what is looked
 	// up after it.
-	until := c.contact.until.Load()
+	until := c.until()
 	if until == 0 && c.mode != Validate {
 		return nil, false
 	}
@@ -35,7 +35,7 @@ func (c *Cache) GetNear(ctx context.Context, key string) (any, bool) {
 	if c.mode == Validate {
 		return c.validated(ctx, strings.Clone(key), value)
 	}
-	if int64(at) >= until || !c.mayServe(key, at) {
+	if int64(at) >= until {
 		c.counts.bypassed.Add(1)
 		return nil, false
 	}
@@ -167,7 +167,12 @@ func (c *Cache) PutNear(key string, value any, its cache.NearTicket) {
 	if c.mode == Validate {
 		value = &copied{value: value, from: t.from}
 	}
+	refused := false
 	put := func() {
+		// Under the shard's lock: an intent is noted before it drops what is held.
+		if refused = c.intents.refuses(key, t.from.Tokens); refused {
+			return
+		}
 		if !t.end.IsZero() {
 			// Whole milliseconds, or the local tier would round them up.
 			if opts.TTL = time.Until(t.end).Truncate(time.Millisecond); opts.TTL <= 0 {
@@ -176,7 +181,7 @@ func (c *Cache) PutNear(key string, value any, its cache.NearTicket) {
 		}
 		_ = c.local.SetObject(context.Background(), key, value, opts) // too large, or a region has expired
 	}
-	if !t.shard.putIf(t.seq, put) {
+	if !t.shard.putIf(t.seq, put) || refused {
 		c.counts.refused.Add(1)
 	}
 }

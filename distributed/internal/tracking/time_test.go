@@ -126,7 +126,7 @@ func TestSilenceIsNoticedInTime(t *testing.T) {
 		if order := locked(r, &r.order); len(order) != 0 {
 			t.Errorf("too soon: %v", order)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if err := locked(r, &r.err); !errors.Is(err, ErrSilent) {
 			t.Errorf("after %v: got %v, want ErrSilent", time.Since(silent), err)
