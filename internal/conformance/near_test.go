@@ -36,10 +36,14 @@ func nearOnMiniredis(mode near.Mode) cachetest.Config {
 
 func newNear(tb testing.TB, client redis.UniversalClient, mode near.Mode, prefix string) cache.Cache {
 	tb.Helper()
-	c, err := near.New(client, &near.Options{
+	opts := &near.Options{
 		Remote: distributed.Options{Prefix: prefix, Budget: 5 * time.Second},
 		Mode:   mode,
-	})
+	}
+	if mode == near.Ack {
+		opts.Bound = 50 * time.Millisecond // the first change under a prefix waits for as long
+	}
+	c, err := near.New(client, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -70,6 +74,11 @@ func TestConformanceNearServerWatched(t *testing.T) {
 func TestConformanceNearServerValidate(t *testing.T) {
 	skipIfShort(t)
 	cachetest.Run(t, nearOnRedis(redistest.Server(t).Client(), near.Validate))
+}
+
+func TestConformanceNearServerAck(t *testing.T) {
+	skipIfShort(t)
+	cachetest.Run(t, nearOnRedis(redistest.Server(t).Client(), near.Ack))
 }
 
 func TestConformanceNearCluster(t *testing.T) {
