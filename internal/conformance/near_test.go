@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -41,7 +42,7 @@ func newNear(tb testing.TB, client redis.UniversalClient, mode near.Mode, prefix
 		Mode:   mode,
 	}
 	if mode == near.Ack {
-		opts.Bound = 50 * time.Millisecond // the first change under a prefix waits for as long
+		opts.Bound = 100 * time.Millisecond
 	}
 	c, err := near.New(client, opts)
 	if err != nil {
@@ -50,6 +51,11 @@ func newNear(tb testing.TB, client redis.UniversalClient, mode near.Mode, prefix
 	closeAtEnd(tb, c)
 	for c.Contact().State == near.Connecting {
 		time.Sleep(time.Millisecond)
+	}
+	if mode == near.Ack { // the first change under a prefix waits for a bound
+		if err := c.Remove(context.Background(), "settle"); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	return c
 }
