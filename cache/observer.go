@@ -54,6 +54,8 @@ const (
 	EventNearLost                           // a near cache hears no longer of changes, and serves nothing by itself; Err
 	EventNearContact                        // a near cache hears of changes again; Duration: since when it had not
 	EventServerCall                         // a call to the server was answered; Op, Duration
+	EventIntentLanded                       // invalidations that had failed for want of the server have happened now; Count, Duration: how late
+	EventIntentDropped                      // such invalidations will not be retried: too many wait, or the cache was closed; Count
 )
 
 var eventNames = [...]string{
@@ -64,7 +66,8 @@ var eventNames = [...]string{
 	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
 	EventStale: "stale_hit", EventRefresh: "refresh", EventErrorCached: "error_cached",
 	EventNearLost: "near_lost", EventNearContact: "near_contact",
-	EventServerCall: "server_call",
+	EventServerCall:   "server_call",
+	EventIntentLanded: "intent_landed", EventIntentDropped: "intent_dropped",
 }
 
 // String returns the kind as a metric would name it.
