@@ -1,7 +1,9 @@
 package distributed
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +71,56 @@ func (t Tier) Read(ctx context.Context, key string, tokens []cache.Token) (Copy,
 	if err != nil {
 		return Copy{}, false, failed(op, key, err)
 	}
-	left := pttl.Val()
+	return c.copied(ctx, op, key, e, pttl.Val(), sent)
+}
+
+// CopyResult is the answer for one key of ReadMany.
+type CopyResult struct {
+	Copy
+	Found bool
+	Err   error
+}
+
+// ReadMany is Read for many keys, as GetMany is Get: one round trip per server
+// node, and one more if entries depend on regions.
+func (t Tier) ReadMany(ctx context.Context, keys []string) ([]CopyResult, error) {
+	const op = "read_many"
+	c := t.c
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	results := make([]CopyResult, len(keys))
+	gets, pttls := newBatch(len(keys)), newBatch(len(keys))
+	for i, key := range keys {
+		if err := cache.CheckKey(key); err != nil {
+			results[i].Err = failed(op, key, err)
+			continue
+		}
+		name := c.name(key)
+		gets.add(i, name, redis.NewStringCmd(ctx, "get", name))
+		pttls.add(i, name, redis.NewIntCmd(ctx, "pttl", name))
+	}
+	sent := time.Now()
+	n := len(gets.cmds)
+	errs := c.transport.DoMany(ctx, slices.Concat(gets.names, pttls.names), slices.Concat(gets.cmds, pttls.cmds), transport.Read)
+	entries, errsLeft := make([]entry, n), errs[n:]
+	for j := range entries {
+		entries[j], errs[j] = receivedBy(gets.names[j], gets.cmds[j].(*redis.StringCmd), errs[j])
+		errs[j] = cmp.Or(errs[j], serverError(errsLeft[j]))
+	}
+	c.judgeAll(ctx, entries, errs[:n])
+	for j, i := range gets.index {
+		r := &results[i]
+		if r.Err = failed(op, keys[i], errs[j]); r.Err == nil {
+			r.Copy, r.Found, r.Err = c.copied(ctx, op, keys[i], entries[j], pttls.cmds[j].(*redis.IntCmd).Val(), sent)
+		}
+	}
+	return results, nil
+}
+
+// copied is what a read of e brought that had so many milliseconds left after it
+// was sent for.
+func (c *Cache) copied(ctx context.Context, op, key string, e entry, left int64, sent time.Time) (Copy, bool, error) {
 	if left == pttlAbsent && e.state == isValue {
 		e = entry{state: isAbsent} // it expired, or was removed, just now
 	}

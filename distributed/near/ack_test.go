@@ -60,7 +60,7 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	}
 }
 
-func (c *Cache) serving() bool { return c.contact.until.Load() > 0 && c.leased(time.Now()) }
+func (c *Cache) serving() bool { return c.Contact().Serving }
 
 func awaitServing(tb testing.TB, nodes ...*Cache) {
 	tb.Helper()

@@ -26,7 +26,7 @@
 //     more.
 //
 // Where the server cannot tell of changes (Redis before 6, a proxy, a user who may
-// not) a value is held for the bound, counted from before it was read: so Bounded
+// not, a redis.Ring) a value is held for the bound, counted from before it was read: so Bounded
 // holds. Validate needs no news. Ack then serves nothing from here.
 //
 // # How long

@@ -87,13 +87,13 @@ func subjects() []subject {
 // hasty puts what it read, whatever has changed since.
 type hasty struct{ *Cache }
 
-func (h hasty) PutNear(key string, value any, size int, its cache.NearTicket) {
+func (h hasty) PutNear(key string, value any, its cache.NearTicket) {
 	if t, ok := its.(*ticket); ok {
 		now := *t
 		now.seq = t.shard.now()
 		its = &now
 	}
-	h.Cache.PutNear(key, value, size, its)
+	h.Cache.PutNear(key, value, its)
 }
 
 // trusting serves what it holds without asking for contact, and takes silence for

@@ -19,7 +19,7 @@ type Contact struct {
 
 	// Serving is whether what is held may be served now: in mode Validate always,
 	// in the others while AsOf is within the bound, or the bound itself limits how
-	// long values are held.
+	// long values are held; in mode Ack while the lease stands, too.
 	Serving bool
 
 	Lost uint64 // how often contact was lost
@@ -33,7 +33,7 @@ func (c *Cache) Contact() Contact {
 	defer t.mu.Unlock()
 	return Contact{
 		State: t.state, Since: t.since, AsOf: t.asOf, Lag: t.lag,
-		Serving: c.mode == Validate || int64(c.local.Since(time.Now())) < t.until.Load(),
+		Serving: c.mode == Validate || int64(c.local.Since(time.Now())) < c.until(),
 		Lost:    t.losses, Err: t.lostErr,
 	}
 }
