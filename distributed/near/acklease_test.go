@@ -143,6 +143,7 @@ func TestLostContactEndsTheLease(t *testing.T) {
 		r.heard(0)
 		r.heard(0)
 		r.wantServing("before", true)
+		before := r.member()
 		r.hand.Lost(errForTest)
 		r.wantServing("after", false)
 		synctest.Wait()
@@ -156,7 +157,17 @@ func TestLostContactEndsTheLease(t *testing.T) {
 		if n := r.members(); n != 1 {
 			t.Errorf("members: got %d, want 1", n)
 		}
+		if r.member() == before {
+			t.Error("the lease is under the name of the one before: a late farewell would end it")
+		}
 	})
+}
+
+// member returns the only one.
+func (r *rig) member() string {
+	fields, err := r.mini.HKeys(r.near.tier.Channel(registryName))
+	r.must(err)
+	return fields[0] // before "born"
 }
 
 var errForTest = cache.ErrUnavailable
