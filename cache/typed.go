@@ -212,6 +212,10 @@ func (t *Typed[V]) write(key string, change func() error) error {
 	return change()
 }
 
+// Check returns what is wrong with the options that t was made with: what every
+// call would return.
+func (t *Typed[V]) Check() error { return t.configErr }
+
 // Cache returns the cache that t is a view of.
 func (t *Typed[V]) Cache() Cache { return t.cache }
 

@@ -163,7 +163,7 @@ func TestConstructorsRefuse(t *testing.T) {
 	s := patterns.Repository[int, product](newTable(nil))
 	aside := must(patterns.NewCacheAside(c, s, entity))
 	through := must(patterns.NewWriteThrough(c, s, entity, nil))
-	behind := must(patterns.NewWriteBehind(t.Context(), s, newQueue(t), key, nil, (*patterns.WriteBehindOptions[int, product])(nil)))
+	behind := must(patterns.NewWriteBehind(t.Context(), nil, s, newMemoryQueue(t), patterns.Entity[int, product]{}, nil))
 	t.Cleanup(func() { _ = behind.Close(context.Background()) })
 	hooked := must(patterns.NewHooked[int, product](aside, patterns.Hooks[int, product]{}))
 	hookedSource := must(patterns.NewHooked(s, patterns.Hooks[int, product]{}))
@@ -171,7 +171,7 @@ func TestConstructorsRefuse(t *testing.T) {
 	newAside := func(inner repository) error { _, err := patterns.NewCacheAside(c, inner, entity); return err }
 	newThrough := func(inner repository) error { _, err := patterns.NewWriteThrough(c, inner, entity, nil); return err }
 	newBehind := func(inner repository) error {
-		w, err := patterns.NewWriteBehind(t.Context(), inner, newQueue(t), key, nil, (*patterns.WriteBehindOptions[int, product])(nil))
+		w, err := patterns.NewWriteBehind(t.Context(), nil, inner, newMemoryQueue(t), patterns.Entity[int, product]{}, nil)
 		if err == nil {
 			err = w.Close(t.Context())
 		}

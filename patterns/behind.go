@@ -36,15 +36,29 @@ import (
 // was in the source before it asked.
 //
 // All processes that read or write these entities must share the queue: with a
-// memory queue that is one process. What else reads the source sees writes when
-// they are flushed.
+// memory queue that is one process, and its cache should end with it, too, or what
+// is lost with the queue stays readable. What else reads the source sees writes
+// when they are flushed.
+//
+// # What depends on it
+//
+// Entity.Dependents are expired when the source is written, for then a list that
+// is loaded from it changes. Until then lists show what was flushed; the entities in
+// them, found by their ids, are up to date.
+//
+// # Transactions
+//
+// What is saved with the context of a Transact of this package goes into the queue
+// after its commit, and never if it is rolled back.
 type WriteBehind[K comparable, V any] struct {
 	inner   Repository[K, V]
 	queue   queue.Queue
 	letters queue.DeadLetters
 	flusher queue.Flusher
-	key     func(K) string
-	view    *cache.Typed[V] // nil: nothing is cached
+	entity  Entity[K, V]
+	cache   cache.Cache          // nil: nothing is cached
+	loading *cache.Loading[K, V] // nil if cache is
+	regions cache.Regions        // nil if nothing depends on the entities
 	records records[K, V]
 	opts    WriteBehindOptions[K, V]
 	source  source[K, V]
@@ -70,14 +84,18 @@ var (
 )
 
 // NewWriteBehind wraps inner, starts the workers and returns the repository; it
-// must be closed. Key names the entities, in the cache and in the queue, and must
-// give distinct ids distinct keys. View may be nil: then nothing is cached, and a
-// CacheAside may be put on top. The queue must have queue.DeadLetters and
-// queue.Flusher; it stays the caller's, who closes it after the WriteBehind.
+// must be closed. c may be nil: then nothing is cached, and a CacheAside may be put
+// around; entity.Dependents need c here, for they expire when the source is written.
+// The queue must have queue.DeadLetters and queue.Flusher, and hold nothing
+// else; it stays the caller's, who closes it after the WriteBehind. opts may be
+// nil.
 //
-// It asks the queue's Preflight first, if it has one. ctx is for that only.
-func NewWriteBehind[K comparable, V any](ctx context.Context, inner Repository[K, V], q queue.Queue, key func(K) string, view *cache.Typed[V], opts *WriteBehindOptions[K, V]) (*WriteBehind[K, V], error) {
-	w := &WriteBehind[K, V]{inner: inner, queue: q, key: key, view: view,
+// It asks the queue's Preflight first, if it has one; ctx is for that only. The
+// error wraps cache.ErrInvalidConfig for bad arguments, errors.ErrUnsupported for a
+// queue that cannot do what is asked, queue.ErrVolatile for one that may lose
+// writes, or is ErrComposition if inner caches, or is a WriteBehind, already.
+func NewWriteBehind[K comparable, V any](ctx context.Context, c cache.Cache, inner Repository[K, V], q queue.Queue, entity Entity[K, V], opts *WriteBehindOptions[K, V]) (*WriteBehind[K, V], error) {
+	w := &WriteBehind[K, V]{inner: inner, queue: q, entity: entity, cache: c,
 		closing: make(chan struct{}), idle: make(chan struct{}), ended: make(chan struct{})}
 	if opts != nil {
 		w.opts = *opts
@@ -88,32 +106,24 @@ func NewWriteBehind[K comparable, V any](ctx context.Context, inner Repository[K
 	w.records = records[K, V]{ids: w.opts.IDs, values: w.opts.Values}
 	w.source = newSource(inner, &w.opts)
 	w.enough = w.opts.BatchSize
+	if entity.Dependents != nil {
+		w.regions, _ = cache.As[cache.Regions](c)
+	}
 	w.start()
 	return w, nil
 }
 
 // check reports all that is wrong, and asks the queue whether it is fit.
-func (w *WriteBehind[K, V]) check(ctx context.Context) error {
+func (w *WriteBehind[K, V]) check(ctx context.Context) (err error) {
 	if err := cache.CheckContext(ctx); err != nil {
 		return err
 	}
 	var errs []error
-	for name, missing := range map[string]bool{"inner": w.inner == nil, "queue": w.queue == nil, "key": w.key == nil} {
-		if missing {
-			errs = append(errs, &cache.OptionError{Option: name, Reason: "must not be nil", Err: cache.ErrInvalidConfig})
-		}
-	}
-	var err error
 	if w.opts, err = w.opts.withDefaults(); err != nil {
 		errs = append(errs, err)
 	}
-	if w.queue != nil {
-		errs = append(errs, w.checkQueue())
-	}
+	errs = append(errs, checkComposition(w.inner, layerBehind), w.checkQueue(), w.checkCache())
 	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if err := checkComposition(w.inner, layerBehind); err != nil {
 		return err
 	}
 	if p, ok := w.queue.(queue.Preflighter); ok {
@@ -125,15 +135,32 @@ func (w *WriteBehind[K, V]) check(ctx context.Context) error {
 	return nil
 }
 
-func (w *WriteBehind[K, V]) layers() layer {
-	own := layerBehind
-	if w.view != nil {
-		own |= layerCaching
+// checkCache makes the view of the cache.
+func (w *WriteBehind[K, V]) checkCache() error {
+	if w.cache == nil && w.entity.Dependents == nil {
+		return nil
 	}
-	return own | layersOf(w.inner)
+	if err := w.entity.check(w.cache); err != nil {
+		return err
+	}
+	w.loading = cache.NewLoading(w.cache, w.loadEntry, &cache.LoadingOptions[K, V]{
+		TypedOptions: w.entity.Typed, AppendKey: w.entity.AppendKey, LoadMany: w.loadEntries,
+	})
+	return w.loading.Typed().Check()
+}
+
+func (w *WriteBehind[K, V]) layers() layer {
+	kind := layerBehind | layersOf(w.inner)
+	if w.cache != nil {
+		kind |= layerCaching
+	}
+	return kind
 }
 
 func (w *WriteBehind[K, V]) checkQueue() error {
+	if w.queue == nil {
+		return refuse("queue", nil, "must not be nil")
+	}
 	var letters, flushes bool
 	w.letters, letters = w.queue.(queue.DeadLetters)
 	w.flusher, flushes = w.queue.(queue.Flusher)
@@ -164,115 +191,146 @@ func (w *WriteBehind[K, V]) start() {
 		all.Go(func() { worker.run(ctx) })
 	}
 	go func() {
+		<-ctx.Done()
 		all.Wait()
 		close(w.ended)
 	}()
 }
 
 // Find returns the value of id: from the cache, or else the newest write of it
-// in the queue, or else the source's. A queued deletion is cache.ErrNotFound.
+// in the queue, or else the source's. A queued deletion is cache.ErrNotFound. If
+// the queue cannot be asked the error is its own: what the source has may be older
+// than what was acknowledged.
 //
 // With WriteBehindOptions.Merge it is what the source has and all queued
 // increments, as one. While an increment is being written it may be counted
 // twice; such a value is not cached.
 func (w *WriteBehind[K, V]) Find(ctx context.Context, id K) (V, error) {
+	var zero V
 	if err := cache.CheckContext(ctx); err != nil {
-		var zero V
 		return zero, err
 	}
-	if w.view == nil {
-		value, _, err := w.load(ctx, id)
-		return value, err
+	if pending := w.pending(ctx); pending != nil {
+		found, err := pending.find(ctx, []K{id})
+		if v, ok := found[id]; ok || err != nil {
+			return v, err
+		}
+		return zero, cache.ErrNotFound
 	}
-	return w.view.GetOrCreateExclusive(ctx, w.key(id), func(ctx context.Context, e *cache.Entry) (V, error) {
-		value, sure, err := w.load(ctx, id)
-		e.NoStore = !sure
-		return value, err
-	})
+	if w.loading != nil {
+		return w.loading.Get(ctx, id)
+	}
+	value, _, err := w.load(ctx, id)
+	return value, err
+}
+
+// loadEntry brings what the cache does not have.
+func (w *WriteBehind[K, V]) loadEntry(ctx context.Context, id K, e *cache.Entry) (V, error) {
+	value, sure, err := w.load(ctx, id)
+	if err == nil {
+		w.describe(id, value, sure, e)
+	}
+	return value, err
+}
+
+// describe says how the entry of a value is kept.
+func (w *WriteBehind[K, V]) describe(id K, value V, sure bool, e *cache.Entry) {
+	opts, keep := w.entity.options(id, value)
+	tokens := opts.Tokens
+	opts.Tokens = nil
+	e.EntryOptions, e.NoStore = opts, !keep || !sure
+	if len(tokens) > 0 {
+		e.AddToken(tokens...)
+	}
 }
 
 // load finds id in the queue and, if need be, in the source. sure is false if
 // the value may count an increment twice.
 func (w *WriteBehind[K, V]) load(ctx context.Context, id K) (value V, sure bool, err error) {
-	states, err := w.queue.Lookup(ctx, []string{w.key(id)})
+	found, unsure, err := w.loadMany(ctx, []K{id})
 	if err != nil {
 		return value, false, err
 	}
-	seen, err := w.overlay(states[0])
-	if err != nil || seen.whole {
-		return seen.result(err)
+	value, ok := found[id]
+	if !ok {
+		return value, false, cache.ErrNotFound
 	}
-	value, err = w.inner.Find(ctx, id)
-	if !seen.has || err != nil && !errors.Is(err, cache.ErrNotFound) {
-		return value, !seen.written, err
-	}
-	if err == nil {
-		seen.value = w.opts.Merge(value, seen.value)
-	}
-	return seen.value, !seen.written, nil
+	return value, !unsure[id], nil
 }
 
-// FindMany returns the values of ids as Find does, those that neither the queue
-// nor the source has left out. Of the source it asks for all at once, if that is
-// a ManyFinder.
+// FindMany returns the values of ids as Find does, without those that neither the
+// queue nor the source has. It asks the source for all others at once, if that is a
+// ManyFinder.
 func (w *WriteBehind[K, V]) FindMany(ctx context.Context, ids []K) (map[K]V, error) {
 	if err := cache.CheckContext(ctx); err != nil {
 		return nil, err
 	}
-	if w.view == nil {
-		found, _, err := w.loadMany(ctx, ids)
-		return found, err
+	if pending := w.pending(ctx); pending != nil {
+		return pending.find(ctx, ids)
 	}
-	return cache.GetOrCreateMany(ctx, w.view, ids, w.key, func(ctx context.Context, ids []K, e *cache.Entry) (map[K]V, error) {
-		found, unsure, err := w.loadMany(ctx, ids)
-		for i, id := range ids {
-			e.At(i).NoStore = unsure[id]
+	if w.loading != nil {
+		return w.loading.GetMany(ctx, ids)
+	}
+	found, _, err := w.loadMany(ctx, ids)
+	return found, err
+}
+
+func (w *WriteBehind[K, V]) loadEntries(ctx context.Context, ids []K, e *cache.Entry) (map[K]V, error) {
+	found, unsure, err := w.loadMany(ctx, ids)
+	for i, id := range ids {
+		if v, ok := found[id]; ok {
+			w.describe(id, v, !unsure[id], e.At(i))
 		}
-		return found, err
-	})
+	}
+	return found, err
 }
 
 func (w *WriteBehind[K, V]) loadMany(ctx context.Context, ids []K) (found map[K]V, unsure map[K]bool, err error) {
-	keys := make([]string, len(ids))
+	names := make([]string, len(ids))
 	for i, id := range ids {
-		keys[i] = w.key(id)
+		names[i] = w.entity.Key(id)
 	}
-	states, err := w.queue.Lookup(ctx, keys)
+	states, err := w.queue.Lookup(ctx, names)
 	if err != nil {
 		return nil, nil, err
 	}
-	found, unsure = make(map[K]V, len(ids)), make(map[K]bool)
-	queued := make(map[K]overlay[V])
+	queued := make(map[K]overlay[V], len(ids))
 	var ask []K
 	for i, id := range ids {
 		seen, err := w.overlay(states[i])
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, nil, err
-		case !seen.whole:
-			ask = append(ask, id)
-			queued[id] = seen
-		case seen.has:
-			found[id] = seen.value
 		}
+		if _, again := queued[id]; !again && !seen.whole {
+			ask = append(ask, id)
+		}
+		queued[id] = seen
 	}
 	values, err := w.source.findMany(ctx, ask)
 	if err != nil {
 		return nil, nil, err
 	}
+	found, unsure = make(map[K]V, len(ids)), make(map[K]bool)
 	for id, seen := range queued {
-		value, ok := values[id]
-		if ok && seen.has {
-			value = w.opts.Merge(value, seen.value)
-		} else if seen.has {
-			value = seen.value
-		}
-		if ok || seen.has {
-			found[id] = value
+		below, ok := values[id]
+		if v, ok := w.over(seen, below, ok); ok {
+			found[id] = v
 		}
 		unsure[id] = seen.written
 	}
 	return found, unsure, nil
+}
+
+// over returns what is seen of an entity of which the source has below, if it
+// does.
+func (w *WriteBehind[K, V]) over(seen overlay[V], below V, has bool) (V, bool) {
+	switch {
+	case seen.whole || seen.has && !has:
+		return seen.value, seen.has
+	case seen.has:
+		return w.opts.Merge(below, seen.value), true
+	}
+	return below, has
 }
 
 // overlay is what is queued of an entity.
@@ -281,13 +339,6 @@ type overlay[V any] struct {
 	has     bool // value
 	whole   bool // the source need not be asked
 	written bool // an increment in it may be in the source already
-}
-
-func (o overlay[V]) result(err error) (V, bool, error) {
-	if err == nil && !o.has {
-		err = cache.ErrNotFound
-	}
-	return o.value, err == nil && !o.written, err
 }
 
 func (w *WriteBehind[K, V]) overlay(st queue.State) (o overlay[V], err error) {
@@ -320,6 +371,6 @@ func (w *WriteBehind[K, V]) overlay(st queue.State) (o overlay[V], err error) {
 	return o, nil
 }
 
-// behindTick is how often Flush, Close and writers that wait for room look
-// again, beside being told by this process's workers.
+// behindTick is how often writers that wait for room look again, beside being
+// told by this process's workers.
 const behindTick = 50 * time.Millisecond

@@ -15,9 +15,9 @@ import (
 var twoItems = &queue.MemoryOptions{MaxEntries: 2}
 
 // fullBench has a queue with room for two, full, and a source that is stopped.
-func fullBench(t *testing.T, policy patterns.FullPolicy) *bench {
+func fullBench(t *testing.T, policy patterns.FullPolicy) *behindBench {
 	t.Helper()
-	b := newBench(t, behindOptions{WhenFull: policy}, twoItems, nil)
+	b := newBehindBench(t, behindOptions{WhenFull: policy}, twoItems, nil)
 	b.source.block = make(chan struct{})
 	b.save(1, "one")
 	b.save(2, "two")
@@ -65,7 +65,7 @@ func TestBehindFullBlocks(t *testing.T) {
 
 func TestBehindFullWritesThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, behindOptions{WhenFull: patterns.FullWriteThrough, Interval: time.Hour}, twoItems, nil)
+		b := newBehindBench(t, behindOptions{WhenFull: patterns.FullWriteThrough, Interval: time.Hour}, twoItems, nil)
 		b.save(1, "one")
 		b.save(2, "two")
 		b.finds(3, "")
@@ -105,7 +105,7 @@ func TestBehindFullDoesNotOvertakeItsOwnKey(t *testing.T) {
 
 func TestBehindCloseDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, behindOptions{Interval: time.Hour}, nil, nil)
+		b := newBehindBench(t, behindOptions{Interval: time.Hour}, nil, nil)
 		for i := range 1000 {
 			b.save(i, "x")
 		}
@@ -150,7 +150,7 @@ func TestBehindCloseReportsWhatRemains(t *testing.T) {
 
 func TestBehindCloseReportsDeadLettersOfAMemoryQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, behindOptions{MaxAttempts: 1}, nil, nil)
+		b := newBehindBench(t, behindOptions{MaxAttempts: 1}, nil, nil)
 		b.source.fail = func(int, string) error { return errors.New("no") }
 		b.save(1, "one")
 		var remaining *patterns.RemainingError
@@ -162,7 +162,7 @@ func TestBehindCloseReportsDeadLettersOfAMemoryQueue(t *testing.T) {
 
 func TestBehindFlushWaitsForWhatWasBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, behindOptions{Interval: time.Hour}, nil, nil)
+		b := newBehindBench(t, behindOptions{Interval: time.Hour}, nil, nil)
 		attempts := 0
 		b.source.fail = func(id int, _ string) error {
 			if attempts++; attempts < 4 {
@@ -187,7 +187,7 @@ func TestBehindFlushWaitsForWhatWasBefore(t *testing.T) {
 func TestBehindMemoryIsBoundedWhileTheSourceIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 1 << 20
-		b := newBench(t, behindOptions{WhenFull: patterns.FullReject}, &queue.MemoryOptions{MaxBytes: limit}, nil)
+		b := newBehindBench(t, behindOptions{WhenFull: patterns.FullReject}, &queue.MemoryOptions{MaxBytes: limit}, nil)
 		b.source.block = make(chan struct{})
 		value, rejected := string(make([]byte, 1000)), 0
 		for i := range 5000 {

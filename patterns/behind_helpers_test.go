@@ -114,8 +114,8 @@ func (s *batchShelf) SaveMany(ctx context.Context, values map[int]string) error 
 	return nil
 }
 
-// bench is a WriteBehind with what is around it.
-type bench struct {
+// behindBench is a WriteBehind with what is around it.
+type behindBench struct {
 	*testing.T
 	*patterns.WriteBehind[int, string]
 	ctx    context.Context
@@ -128,11 +128,11 @@ type bench struct {
 
 type behindOptions = patterns.WriteBehindOptions[int, string]
 
-// newBench returns a WriteBehind over a shelf; inner, if not nil, is put around
+// newBehindBench returns a WriteBehind over a shelf; inner, if not nil, is put around
 // that.
-func newBench(t *testing.T, opts behindOptions, limits *queue.MemoryOptions, inner func(*shelf) patterns.Repository[int, string]) *bench {
+func newBehindBench(t *testing.T, opts behindOptions, limits *queue.MemoryOptions, inner func(*shelf) patterns.Repository[int, string]) *behindBench {
 	t.Helper()
-	b := &bench{T: t, ctx: t.Context(), source: newShelf()}
+	b := &behindBench{T: t, ctx: t.Context(), source: newShelf()}
 	var err error
 	if b.queue, err = queue.NewMemory(limits); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func newBench(t *testing.T, opts behindOptions, limits *queue.MemoryOptions, inn
 	if inner != nil {
 		repo = inner(b.source)
 	}
-	b.WriteBehind, err = patterns.NewWriteBehind(b.ctx, repo, b.queue, key, b.view, &opts)
+	b.WriteBehind, err = patterns.NewWriteBehind(b.ctx, b.cache, repo, b.queue, shelfEntity, &opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,9 +159,13 @@ func newBench(t *testing.T, opts behindOptions, limits *queue.MemoryOptions, inn
 	return b
 }
 
-func key(id int) string { return fmt.Sprint("shelf:", id) }
+func shelfKey(id int) string { return fmt.Sprint("shelf:", id) }
 
-func (b *bench) save(id int, v string) {
+var shelfEntity = patterns.Entity[int, string]{
+	AppendKey: func(dst []byte, id int) []byte { return append(dst, shelfKey(id)...) },
+}
+
+func (b *behindBench) save(id int, v string) {
 	b.Helper()
 	if err := b.Save(b.ctx, id, v); err != nil {
 		b.Fatalf("Save: got %v, want no error", err)
@@ -169,7 +173,7 @@ func (b *bench) save(id int, v string) {
 }
 
 // finds checks what Find returns; "" is cache.ErrNotFound.
-func (b *bench) finds(id int, want string) {
+func (b *behindBench) finds(id int, want string) {
 	b.Helper()
 	got, err := b.Find(b.ctx, id)
 	if want == "" && errors.Is(err, cache.ErrNotFound) {
@@ -180,14 +184,14 @@ func (b *bench) finds(id int, want string) {
 	}
 }
 
-func (b *bench) flush() {
+func (b *behindBench) flush() {
 	b.Helper()
 	if err := b.Flush(b.ctx); err != nil {
 		b.Fatalf("Flush: got %v, want no error", err)
 	}
 }
 
-func (b *bench) stats() patterns.WriteBehindStats {
+func (b *behindBench) stats() patterns.WriteBehindStats {
 	b.Helper()
 	st, err := b.Stats(b.ctx)
 	if err != nil {

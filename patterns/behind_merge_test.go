@@ -13,11 +13,11 @@ import (
 
 // Increments of these tests are texts that are appended: what is added twice, or
 // in another order, is seen.
-func add(older, newer string) string { return older + newer }
+func appended(older, newer string) string { return older + newer }
 
-func newAdding(t *testing.T, opts behindOptions) *bench {
-	opts.Merge = add
-	b := newBench(t, opts, nil, nil)
+func newAdding(t *testing.T, opts behindOptions) *behindBench {
+	opts.Merge = appended
+	b := newBehindBench(t, opts, nil, nil)
 	b.source.add = true
 	return b
 }

@@ -32,11 +32,19 @@ func (w *WriteBehind[K, V]) write(ctx context.Context, r record[K, V]) error {
 	if err := cache.CheckContext(ctx); err != nil {
 		return err
 	}
+	if t := transactionOf(ctx); t != nil {
+		return w.postpone(t, r)
+	}
+	return w.accept(ctx, r)
+}
+
+// accept puts r into the queue.
+func (w *WriteBehind[K, V]) accept(ctx context.Context, r record[K, V]) error {
 	if !w.enter() {
 		return cache.ErrClosed
 	}
 	defer w.leave()
-	p := &pendingWrite[K, V]{WriteBehind: w, record: r, key: w.key(r.id)}
+	p := &pendingWrite[K, V]{WriteBehind: w, record: r, key: w.entity.Key(r.id)}
 	if err := p.encode(); err != nil {
 		return err
 	}
@@ -161,29 +169,31 @@ func (p *pendingWrite[K, V]) encode() (err error) {
 // guarded runs accept, which changes what readers find, under a write mark, and
 // leaves the new value in the cache, or nothing.
 func (p *pendingWrite[K, V]) guarded(ctx context.Context, accept func(ctx context.Context) error) error {
-	switch {
-	case p.view == nil:
+	if p.cache == nil {
 		return accept(ctx)
-	case p.record.has && p.opts.Merge == nil:
-		_, err := p.view.Write(ctx, p.key, cache.EntryOptions{}, func(ctx context.Context) (V, error) {
-			return p.record.value, accept(ctx)
-		})
-		return err
+	}
+	if p.record.has && p.opts.Merge == nil {
+		if opts, keep := p.entity.options(p.record.id, p.record.value); keep {
+			_, err := p.loading.Typed().Write(ctx, p.key, opts, func(ctx context.Context) (V, error) {
+				return p.record.value, accept(ctx)
+			})
+			return err
+		}
 	}
 	return p.unfilled(ctx, []string{p.key}, accept)
 }
 
 // unfilled runs change under write marks and leaves nothing in the cache.
 func (w *WriteBehind[K, V]) unfilled(ctx context.Context, keys []string, change func(ctx context.Context) error) error {
-	if w.view == nil {
+	if w.cache == nil {
 		return change(ctx)
 	}
-	err := cache.WriteWith(ctx, w.view.Cache(), keys, cache.WriteOptions{}, change)
-	if _, told := cache.As[cache.Coordinated](w.view.Cache()); told {
+	err := cache.WriteWith(ctx, w.cache, keys, cache.WriteOptions{}, change)
+	if _, told := cache.As[cache.Coordinated](w.cache); told {
 		return err
 	}
 	for _, key := range keys { // ends loads that only the view knows of
-		err = errors.Join(err, w.view.Remove(ctx, key))
+		err = errors.Join(err, w.loading.Typed().Remove(ctx, key))
 	}
 	return err
 }

@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-
-	"github.com/larder-go/larder/cache"
 )
 
 // source is the repository under a WriteBehind with the capabilities that it
 // has. A panic of its code is an error here.
 type source[K comparable, V any] struct {
 	inner   Repository[K, V]
-	finder  ManyFinder[K, V] // nil if it has none; the others too
-	saver   ManySaver[K, V]
-	applier Applier[K, V]
+	saver   ManySaver[K, V] // nil if it has none
+	applier Applier[K, V]   // as well
 
 	classify func(err error) Verdict
 }
@@ -24,7 +21,6 @@ type source[K comparable, V any] struct {
 // all or none were added could not be told apart after a failure.
 func newSource[K comparable, V any](inner Repository[K, V], opts *WriteBehindOptions[K, V]) source[K, V] {
 	s := source[K, V]{inner: inner, classify: opts.Classify}
-	s.finder, _ = any(inner).(ManyFinder[K, V])
 	s.applier, _ = any(inner).(Applier[K, V])
 	if opts.Merge == nil {
 		s.saver, _ = any(inner).(ManySaver[K, V])
@@ -36,21 +32,7 @@ func (s source[K, V]) findMany(ctx context.Context, ids []K) (map[K]V, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	if s.finder != nil {
-		return s.finder.FindMany(ctx, ids)
-	}
-	found := make(map[K]V, len(ids))
-	for _, id := range ids {
-		value, err := s.inner.Find(ctx, id)
-		if errors.Is(err, cache.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found[id] = value
-	}
-	return found, nil
+	return findMany(ctx, s.inner, ids)
 }
 
 // errUntried says that a change was not tried because there was no time, or no use.

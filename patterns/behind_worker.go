@@ -128,7 +128,7 @@ func (b *behindBatch[K, V]) write(ctx context.Context) (more bool) {
 	if len(b.changes) > 0 {
 		b.counts.batches.Add(1)
 		within, cancel := context.WithDeadline(ctx, b.until)
-		errs := b.source.apply(within, b.changes)
+		errs := b.apply(within)
 		cancel()
 		b.judge(ctx, errs)
 	}
@@ -255,14 +255,14 @@ func (b *behindBatch[K, V]) told(ctx context.Context, o queue.Outcome) {
 // repairIncrements removes cached sums of increments that are now the source's:
 // one that was computed while they were being written may be off.
 func (b *behindBatch[K, V]) repairIncrements(ctx context.Context) {
-	if b.opts.Merge == nil || b.view == nil {
+	if b.opts.Merge == nil || b.cache == nil {
 		return
 	}
 	for _, o := range b.outcomes {
 		if o.Result != queue.Done {
 			continue
 		}
-		if err := b.view.Remove(ctx, o.Claim.Key); err != nil && !errors.Is(err, cache.ErrClosed) {
+		if err := b.loading.Typed().Remove(ctx, o.Claim.Key); err != nil && !errors.Is(err, cache.ErrClosed) {
 			b.failed(ctx, err)
 		}
 	}
