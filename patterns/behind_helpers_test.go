@@ -17,13 +17,14 @@ import (
 
 // shelf is a source in memory, which fails as it is told.
 type shelf struct {
-	mu      sync.Mutex
-	rows    map[int]string
-	saves   int
-	history map[int][]string // what was saved of each id, "-" for a deletion
-	fail    func(id int, v string) error
-	block   chan struct{} // if not nil, saves wait for it to be closed, or for their context
-	add     bool          // saves are increments
+	mu       sync.Mutex
+	rows     map[int]string
+	saves    int              // of one row, deletions included
+	poisoned int              // of these, failed
+	history  map[int][]string // what was saved of each id, "-" for a deletion
+	fail     func(id int, v string) error
+	block    chan struct{} // if not nil, saves wait for it to be closed, or for their context
+	add      bool          // saves are increments
 }
 
 func newShelf() *shelf { return &shelf{rows: map[int]string{}, history: map[int][]string{}} }
@@ -67,6 +68,7 @@ func (s *shelf) write(ctx context.Context, id int, v string, change func()) erro
 	s.saves++
 	if s.fail != nil {
 		if err := s.fail(id, v); err != nil {
+			s.poisoned++
 			return err
 		}
 	}

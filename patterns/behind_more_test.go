@@ -253,3 +253,47 @@ func TestBehindRefusesBadArguments(t *testing.T) {
 		t.Errorf("no context: got %v, want ErrNilContext", err)
 	}
 }
+
+// While nothing works, full batches do not wake a worker again and again.
+func TestBehindSparesASourceThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBehindBench(t, behindOptions{BatchSize: 10}, nil, nil)
+		b.source.fail = func(int, string) error { return cache.ErrUnavailable }
+		for i := range 1000 {
+			b.save(i, "x")
+			synctest.Wait()
+		}
+		if b.source.saves > 5 {
+			t.Errorf("the source was asked %d times at once, want hardly more than once", b.source.saves)
+		}
+	})
+}
+
+// A write that failed before must not spoil the batches of others.
+func TestBehindRetriesApartFromBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBehindBench(t, behindOptions{MaxAttempts: 1000}, nil, func(s *shelf) patterns.Repository[int, string] {
+			return &batchShelf{shelf: s}
+		})
+		b.source.fail = func(_ int, v string) error {
+			if v == "poison" {
+				return errors.New("no")
+			}
+			return nil
+		}
+		b.save(0, "poison")
+		for i := range 20 {
+			for id := range 10 {
+				b.save(1+id, fmt.Sprint(i))
+			}
+			time.Sleep(patterns.DefaultFlushInterval)
+		}
+		singles := 0
+		for id := 1; id <= 10; id++ {
+			singles += len(b.source.history[id])
+		}
+		if good := b.source.saves - b.source.poisoned; good > 20 {
+			t.Errorf("%d of %d good writes came one by one, want those of the first batch only", good, singles)
+		}
+	})
+}
