@@ -22,13 +22,15 @@ import (
 //  7. The other marks end.
 //
 // A process that dies anywhere leaves marks, which run out, and nothing that they
-// guard. If the cache cannot be reached steps 2 and 3 are left out, unless the write
-// is strict, and what remains of the others is reported.
+// guard; so does one whose outcome is unknown, since the source may still commit it.
+// If the cache cannot be reached steps 2 and 3 are left out, unless the write is
+// strict, and what remains of the others is reported.
 type writer[K comparable, V any] struct {
 	*reader[K, V]
 	regions cache.Regions
 	source  Transactor // nil: the source has none, or it is not used
 	store   bool       // whether the new value is stored
+	alone   bool       // whether the cache cannot void loads, and only loading can
 	opts    cache.WriteOptions
 	mend    func(ctx context.Context, again func(context.Context) error, err error) error // what to do about a cache that was not told
 }
@@ -191,13 +193,29 @@ func (u *unit[K, V]) ready(ctx context.Context) error {
 	return err
 }
 
-func (u *unit[K, V]) end(ctx context.Context, committed bool) error {
+func (u *unit[K, V]) end(ctx context.Context, o outcome) error {
 	u.open = len(u.tokens) > 0
-	err := u.tell(ctx, committed)
-	if err == nil || !committed {
+	if o == unknown && len(u.changed) > 0 {
+		return u.abandon(ctx)
+	}
+	err := u.tell(ctx, o == committed)
+	if err == nil || o != committed {
 		return nil // what did not happen leaves nothing behind but marks
 	}
 	return u.mend(ctx, func(ctx context.Context) error { return u.tell(ctx, false) }, err)
+}
+
+// abandon leaves a write whose outcome nobody knows, and that may happen yet, to its
+// marks: until they have run out nothing that they guard is stored. What could not
+// be marked is removed. Its errors add nothing to the write's own.
+func (u *unit[K, V]) abandon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.endTimeout())
+	defer cancel()
+	for _, c := range u.changed {
+		_ = u.loading.Remove(ctx, c.id) // it lets marks stand
+	}
+	_ = u.expire(ctx, u.tokens)
+	return nil
 }
 
 // tell tells the cache of the outcome, and may be repeated. Only a write that is
@@ -211,6 +229,11 @@ func (u *unit[K, V]) tell(ctx context.Context, store bool) error {
 			if c.keep {
 				errs = append(errs, u.loading.Typed().EndWriting(ctx, u.writing, u.key(c.id), c.value, c.opts))
 			}
+		}
+	}
+	if u.alone {
+		for _, c := range u.changed {
+			errs = append(errs, u.loading.Remove(ctx, c.id))
 		}
 	}
 	if u.open {
