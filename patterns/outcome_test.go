@@ -102,3 +102,27 @@ func TestFailWriteNeedsRealTransactions(t *testing.T) {
 		t.Errorf("hooks around a source with transactions: got %v, want no error", err)
 	}
 }
+
+// Of two writers of one entity each has looked at it before the other committed.
+func TestListsOfOverlappingWritersAgree(t *testing.T) {
+	onCaches(t, func(t *testing.T, c cache.Cache) {
+		s := newTable(map[int]product{1: apple})
+		one, other := newThrough(t, c, s, nil), newThrough(t, c, s, nil)
+		q := newLists(t, c, s, one)
+		err := one.Transact(t.Context(), func(ctx context.Context) error {
+			err := one.Save(ctx, 1, product{"egg", "others"})
+			if err != nil {
+				return err
+			}
+			err = other.Save(t.Context(), 1, leek)
+			wantList(t, q, "vegetables", leek)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantList(t, q, "others", product{"egg", "others"})
+		wantList(t, q, "vegetables")
+		wantList(t, q, "fruit")
+	})
+}

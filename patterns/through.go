@@ -34,8 +34,10 @@ import (
 //
 // # Cost
 //
-// Beside the source's transaction two round trips; with Entity.Dependents two
-// more, and the source is asked for the entity first.
+// Beside the source's transaction two round trips; with Entity.Dependents five
+// more, and the source is asked for the entity first. If others write an entity at
+// the same time, lists that show it are not stored until the last of their marks has
+// run out.
 type WriteThrough[K comparable, V any] struct {
 	*writer[K, V]
 	unheard atomic.Uint64 // failures of the cache that the policy keeps quiet about
