@@ -56,7 +56,7 @@ func testKilledWriters(t *testing.T, database func(testing.TB) sqltest.Database)
 				t.Errorf("%d stale, %d phantom, want none", f.stale, f.phantom)
 			}
 			n := len(f.named)
-			if n < 15 || !slices.Equal(f.killed[:min(n, len(f.killed))], f.named) {
+			if n < 9 || !slices.Equal(f.killed[:min(n, len(f.killed))], f.named) {
 				t.Errorf("children were killed at %q, want %q first", f.killed, f.named)
 			}
 			if len(f.killed) == n {
