@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/auth"
 
 	"github.com/larder-go/larder/internal/redistest"
 )
@@ -249,6 +250,7 @@ func TestCredentialsOfTheClientAreUsed(t *testing.T) {
 		"provider with context": func(o *redis.Options) {
 			o.CredentialsProviderContext = func(context.Context) (string, string, error) { return "reader", "secret", nil }
 		},
+		"streaming provider": func(o *redis.Options) { o.StreamingCredentialsProvider = streaming{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := o
@@ -273,6 +275,13 @@ func TestCredentialsOfTheClientAreUsed(t *testing.T) {
 			t.Errorf("a wrong password passes for %v", locked(r, &r.err))
 		}
 	})
+}
+
+// streaming is a provider whose credentials never change.
+type streaming struct{}
+
+func (streaming) Subscribe(auth.CredentialsListener) (auth.Credentials, auth.UnsubscribeFunc, error) {
+	return auth.NewBasicCredentials("reader", "secret"), func() error { return nil }, nil
 }
 
 func TestWhoMayNotTrackIsUnsupported(t *testing.T) {
