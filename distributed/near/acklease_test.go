@@ -1,6 +1,7 @@
 package near
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,9 +166,14 @@ func TestLostContactEndsTheLease(t *testing.T) {
 
 // member returns the only one.
 func (r *rig) member() string {
+	r.tb.Helper()
 	fields, err := r.mini.HKeys(r.near.tier.Channel(registryName))
 	r.must(err)
-	return fields[0] // before "born"
+	fields = slices.DeleteFunc(fields, func(f string) bool { return f == "born" })
+	if len(fields) != 1 {
+		r.tb.Fatalf("members: got %d, want 1", len(fields))
+	}
+	return fields[0]
 }
 
 var errForTest = cache.ErrUnavailable
