@@ -149,8 +149,8 @@ func (e entry) copy(left int64, sent time.Time) Copy {
 
 // Current reports whether a copy that Read returned still is what is under key,
 // and none of its tokens has expired: in one round trip the entry's header and the
-// generations that the copy depends on. It restarts a sliding window as a read
-// does. It counts neither as a hit nor as a miss.
+// generations that the copy depends on. It restarts no sliding window, and counts
+// neither as a hit nor as a miss.
 func (t Tier) Current(ctx context.Context, key string, copied *Copy) (bool, error) {
 	const op = "validate"
 	c := t.c
@@ -185,9 +185,6 @@ func (t Tier) Current(ctx context.Context, key string, copied *Copy) (bool, erro
 		if now.id != id {
 			return false, nil
 		}
-	}
-	if copied.Sliding > 0 {
-		c.touchLater(ctx, key, envelope.Header{ID: envelope.ID(copied.Version), Window: copied.Sliding})
 	}
 	return true, nil
 }
