@@ -7,8 +7,14 @@ import (
 )
 
 // claim asks for the right to fill the key. It reports whether that already
-// decided the flight's outcome, because there is a value by now.
+// decided the flight's outcome, because there is a value by now, or because a
+// refresh is not to be.
 func (r *run[V]) claim() (decided bool) {
+	if r.seen.at != atNothing {
+		if decided, settled := r.claimPresent(); settled {
+			return decided
+		}
+	}
 	t, ctx := r.typed, r.load.ctx
 	f := follower{waker: t.waker}
 	defer f.end()
@@ -21,7 +27,7 @@ func (r *run[V]) claim() (decided bool) {
 			claim.Err = err
 			r.by.setClaim(r.flight, claim)
 			if err == nil && claim.State == LeaseGranted {
-				r.lease = claim.Lease
+				r.right.lease = claim.Lease
 				return false
 			}
 			if err == nil && claim.State == LeaseMarked {
@@ -32,13 +38,17 @@ func (r *run[V]) claim() (decided bool) {
 			}
 		}
 		r.by.setReading(r.flight, true)
-		value, at, err := t.lookup(ctx, r.key)
-		if at == atValue || at == atNegative {
-			r.value, r.cached = value, false
-			if at == atNegative {
-				r.outcome = ErrNotFound
-			}
+		value, s, err := t.lookup(ctx, r.key)
+		if s.live() || s.at == atNegative {
+			r.decide(value, s)
 			return true
+		}
+		if s.at == atExpired {
+			r.seen = s
+			if decided, settled := r.claimPresent(); settled {
+				return decided
+			}
+			continue
 		}
 		if err == nil && t.leaser == nil {
 			return false
@@ -46,15 +56,52 @@ func (r *run[V]) claim() (decided bool) {
 		// What was read of the key is forgotten, so its removal does not
 		// concern this flight.
 		r.by.setReading(r.flight, false)
-		if err != nil || at == atUndecodable && t.remove(ctx, r.key) != nil {
+		if err != nil || s.at == atUndecodable && t.remove(ctx, r.key) != nil {
 			break
 		}
-		if hinted && at == atNothing {
+		if hinted && s.at == atNothing {
 			attempt-- // the load that it followed has failed, and no key changed
 		}
 	}
 	r.cached = false
 	return false
+}
+
+// decide makes what is there the flight's outcome.
+func (r *run[V]) decide(value V, s sight) {
+	r.value, r.cached = value, false
+	if s.at == atNegative {
+		r.outcome = ErrNotFound
+	}
+}
+
+// claimPresent asks for the right to replace the entry that was seen. It is not
+// settled if there is none: then the key is to be claimed as an absent one, unless
+// that would be a refresh of nothing.
+func (r *run[V]) claimPresent() (decided, settled bool) {
+	t := r.typed
+	p, st := t.stand(r.load.ctx, r.by, r.flight, r.key, r.seen, r.background)
+	switch st {
+	case standingReady:
+		r.right = right{replace: true, base: p.base, guard: p.guard}
+		r.entry.previous, r.entry.previousETag = &p.value, p.etag
+		return false, true
+	case standingDecided:
+		r.decide(p.value, p.seen)
+		return true, true
+	case standingGone:
+		if !r.background {
+			return false, false
+		}
+	default:
+		if !r.background {
+			r.cached, r.unfillable = false, errBusy
+			return false, true
+		}
+		t.noteQuiet(r.by, r.flight, Freshness{})
+	}
+	r.cached, r.outcome = false, ErrAbandoned // who waits for it looks anew
+	return true, true
 }
 
 // follow asks for a lease of key, and while another process's load is in charge

@@ -33,6 +33,9 @@ type Coordinator struct {
 	joinsRefused atomic.Uint64
 	leasesLost   atomic.Uint64
 	undecodable  atomic.Uint64
+	staleHits    atomic.Uint64
+	refreshes    atomic.Uint64
+	errorsCached atomic.Uint64
 
 	shards [32]flightShard
 
@@ -44,11 +47,12 @@ type Coordinator struct {
 }
 
 type flightShard struct {
-	busy atomic.Int64 // len(flights), readable without the lock
+	busy atomic.Int64 // len(flights) + len(notes), readable without the lock
 
 	mu      sync.Mutex
 	closed  bool
 	flights map[flightKey]*flight
+	notes   map[string]note // of names whose last load is not to be repeated yet; nil if there were none
 
 	_ [64]byte // keeps neighbours off this cache line
 }
@@ -72,6 +76,8 @@ type flight struct {
 	// Guarded by the shard's mu.
 	waiters int
 	claim   LeaseReply    // what the cache said when the load asked for a lease
+	base    Version       // of the entry that the load is to refresh; zero: none
+	storing bool          // it replaces the entry just now: see beginStoring
 	depends dependence    // on regions
 	reading bool          // what it will bring may have been read already
 	counted bool          // among its load's wanted
@@ -90,6 +96,7 @@ type joined struct {
 	*flight
 	led  bool // the caller began it, and must run it
 	late bool // it began to read before the caller came
+	over bool // it was storing when the caller came, who looks again when it is done
 }
 
 // load is one run of a loader, for one flight or a batch of them.
@@ -129,6 +136,7 @@ func (c *Coordinator) Invalidate(name string) {
 		s.mu.Lock()
 		f := s.flights[flightKey{name, bypass}]
 		voided := f != nil && s.invalidateLocked(f)
+		s.forgetLocked(name)
 		s.mu.Unlock()
 		if voided {
 			c.invalidated(f)
@@ -147,6 +155,7 @@ func (c *Coordinator) InvalidateAll() {
 				flights = append(flights, f)
 			}
 		}
+		s.forgetAllLocked()
 		s.mu.Unlock()
 		for _, f := range flights {
 			c.invalidated(f)
@@ -155,9 +164,10 @@ func (c *Coordinator) InvalidateAll() {
 }
 
 // invalidateLocked voids f and reports whether it did. A flight that has not
-// begun to read will read what is true after the write.
+// begun to read will read what is true after the write. One that is storing what
+// it brought is told by the cache whether the entry is still the one it replaces.
 func (s *flightShard) invalidateLocked(f *flight) bool {
-	if !f.reading {
+	if !f.reading || f.storing {
 		return false
 	}
 	f.stale = true
@@ -213,6 +223,9 @@ func (c *Coordinator) AddTo(s *Stats) {
 	s.LeasesLost += c.leasesLost.Load()
 	s.JoinsRefused += c.joinsRefused.Load()
 	s.Undecodable += c.undecodable.Load()
+	s.StaleHits += c.staleHits.Load()
+	s.Refreshes += c.refreshes.Load()
+	s.ErrorsCached += c.errorsCached.Load()
 }
 
 // Close ends every load in flight with ErrClosed, refuses new ones, and waits
@@ -231,6 +244,7 @@ func (c *Coordinator) Close(ctx context.Context) error {
 			f.stale = true
 			s.dropLocked(f)
 		}
+		s.forgetAllLocked()
 		s.mu.Unlock()
 		for _, f := range flights {
 			f.load.cancel(ErrClosed)

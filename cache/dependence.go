@@ -55,6 +55,7 @@ func (c *Coordinator) InvalidateTokens(tokens []Token) {
 				voided = append(voided, f)
 			}
 		}
+		s.forgetAllLocked()
 		s.mu.Unlock()
 		for _, f := range voided {
 			c.invalidated(f)
@@ -65,7 +66,7 @@ func (c *Coordinator) InvalidateTokens(tokens []Token) {
 // expiresWithLocked reports whether what f brings is void when tokens expire. If
 // that is an entry of the cache nobody knows its tokens.
 func (f *flight) expiresWithLocked(tokens []Token) bool {
-	if f.claim.State == LeaseFound {
+	if f.claim.State == LeaseFound && f.base == (Version{}) {
 		return true
 	}
 	return slices.ContainsFunc(f.depends.tokens, func(t Token) bool {

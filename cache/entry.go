@@ -9,8 +9,21 @@ type Entry struct {
 	// then from the backend. Lease is ignored.
 	EntryOptions
 
-	// NoStore gives the result to the callers and does not store it.
+	// Freshness of the entry. Zero fields come from TypedOptions, negative ones
+	// are off.
+	Freshness
+
+	// NoStore gives the result to the callers and does not store it. A value that
+	// the load was to refresh is removed.
 	NoStore bool
+
+	// ETag is kept with the value, as PreviousETag of the load that refreshes it.
+	// If that returns ErrNotModified and leaves ETag empty, the value keeps its
+	// own. It is of no use to an entry that does not age.
+	ETag string
+
+	previous     any // *V: the value that is to be refreshed
+	previousETag string
 
 	tell func(tokens []Token) // the flights that the entry is for
 	at   func(i int) *Entry   // GetOrCreateMany: see At

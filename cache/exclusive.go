@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 )
 
 // GetOrCreateExclusive returns the value under key, and on a miss the result of
@@ -29,8 +30,12 @@ import (
 // others wait until it has stored its value (see Waker), and take over if it
 // fails, or five seconds after its process died.
 //
+// A value that is not fresh any more is served while it is refreshed, or kept for
+// when create fails: see Freshness, which is off by default.
+//
 // An error of create goes to the callers that shared it and is not stored,
-// except ErrNotFound with TypedOptions.NegativeTTL. If create panics or ends
+// except ErrNotFound with TypedOptions.NegativeTTL, and others with
+// Freshness.ErrorTTL. If create panics or ends
 // its goroutine, every caller gets a *LoaderPanicError or ErrLoaderGoexit. A
 // create that asks for its own key gets ErrRecursiveLoad. A result that is too
 // large or cannot be encoded is returned all the same, and counted as
@@ -40,7 +45,7 @@ import (
 // If the cache cannot be reached, create runs and its result is not stored;
 // callers of this process still share it.
 //
-// A hit on an Objects cache costs no allocation beyond the closure passed as
+// A fresh hit on an Objects cache costs no allocation beyond the closure passed as
 // create, and a hit on Redis one round trip; a miss there two more. To save the
 // closure too, see Loading and GetOrCreateExclusiveWith.
 func (t *Typed[V]) GetOrCreateExclusive(ctx context.Context, key string, create func(context.Context, *Entry) (V, error)) (V, error) {
@@ -49,11 +54,11 @@ func (t *Typed[V]) GetOrCreateExclusive(ctx context.Context, key string, create 
 		return zero, ErrNilLoader
 	}
 	since := t.arrive(key)
-	value, at, err := t.lookup(ctx, key)
-	if at == atValue {
+	value, s, err := t.lookup(ctx, key)
+	if s.at == atValue {
 		return value, nil
 	}
-	return t.missed(ctx, key, since, at, err, create)
+	return t.missed(ctx, key, since, value, s, err, create)
 }
 
 // GetOrCreateExclusive is Typed.GetOrCreateExclusive with default options, for
@@ -76,19 +81,22 @@ func GetOrCreateExclusiveWith[S, V any](ctx context.Context, t *Typed[V], key st
 		return zero, ErrNilLoader
 	}
 	since := t.arrive(key)
-	value, at, err := t.lookup(ctx, key)
-	if at == atValue {
+	value, s, err := t.lookup(ctx, key)
+	if s.at == atValue {
 		return value, nil
 	}
-	return missedWith(ctx, t, key, state, since, at, err, create)
+	return missedWith(ctx, t, key, state, since, value, s, err, create)
 }
 
 // missedWith makes the closure that a load needs. It stands apart so that a hit
 // does not pay for it.
 //
 //go:noinline
-func missedWith[S, V any](ctx context.Context, t *Typed[V], key string, state S, since uint64, at found, err error, create func(context.Context, S, *Entry) (V, error)) (V, error) {
-	return t.missed(ctx, key, since, at, err, func(ctx context.Context, e *Entry) (V, error) {
+func missedWith[S, V any](ctx context.Context, t *Typed[V], key string, state S, since uint64, value V, s sight, err error, create func(context.Context, S, *Entry) (V, error)) (V, error) {
+	if t.suffices(ctx, key, s) {
+		return value, nil
+	}
+	return t.missed(ctx, key, since, value, s, err, func(ctx context.Context, e *Entry) (V, error) {
 		return create(ctx, state, e)
 	})
 }
@@ -107,39 +115,70 @@ func (t *Typed[V]) begun(key string) uint64 {
 	return co.begun.Load()
 }
 
-// missed goes on where a look-up brought no value.
-func (t *Typed[V]) missed(ctx context.Context, key string, since uint64, at found, err error, create func(context.Context, *Entry) (V, error)) (V, error) {
+// missed goes on where a look-up brought no value, or one that is not fresh.
+func (t *Typed[V]) missed(ctx context.Context, key string, since uint64, value V, s sight, err error, create func(context.Context, *Entry) (V, error)) (V, error) {
 	var zero V
-	if at == atNegative {
-		return zero, ErrNotFound
-	}
 	if err != nil && final(ctx, err) {
 		return zero, err
 	}
 	if t.peeker == nil {
 		since = t.begun(key) // not when the caller came, to keep hits quick
 	}
-	bypass := t.bypassed(ctx)
-	a := arrival{shared: t.peeker != nil && !bypass, since: since, blind: err != nil}
 	for attempt := 0; ; attempt++ {
-		b := t.board(ctx, key, bypass, t.spec(attempt), nil, a)
-		if b.err != nil || b.flight == nil {
-			return b.value, b.err
+		var result V
+		var again bool
+		switch {
+		case s.at == atNegative:
+			return zero, ErrNotFound
+		case s.live() || s.at == atExpired:
+			result, err, again = t.aged(ctx, key, since, &value, &s, attempt, create)
+		case err != nil && final(ctx, err):
+			return zero, err
+		default:
+			var loadErr error
+			result, loadErr, again = t.absent(ctx, key, since, err != nil, attempt, create)
+			if !again {
+				err = loadErr
+			}
 		}
-		if b.led {
-			r := &run[V]{typed: t, by: b.by, load: b.load, flight: b.flight, key: key, create: create}
-			r.cached = !bypass && !b.blind
-			go r.do()
+		if !again {
+			return result, err
 		}
-		value, waitErr, again := b.by.wait(ctx, b.joined)
-		if again {
-			continue
-		}
-		if waitErr != nil {
-			return zero, waitErr
-		}
-		return value.(*object[V]).value, nil
 	}
+}
+
+// absent goes on where a look-up brought nothing. If again is true it has
+// brought nothing for this caller, who looks anew.
+func (t *Typed[V]) absent(ctx context.Context, key string, since uint64, blind bool, attempt int, create func(context.Context, *Entry) (V, error)) (result V, err error, again bool) {
+	bypass := t.bypassed(ctx)
+	if !bypass {
+		by, name := t.names.Coordinate(key)
+		if err := by.failed(ctx, name); err != nil {
+			return result, err, false
+		}
+	}
+	a := arrival{shared: t.peeker != nil && !bypass, since: since, blind: blind}
+	b := t.board(ctx, key, bypass, t.spec(attempt), nil, a)
+	if b.err != nil || b.flight == nil {
+		return b.value, b.err, false
+	}
+	if b.led {
+		r := &run[V]{typed: t, by: b.by, load: b.load, flight: b.flight, key: key, create: create}
+		r.cached = !bypass && !b.blind
+		go r.do()
+	}
+	patience, stop := t.patience(0)
+	defer stop()
+	value, err, again := b.by.wait(ctx, b.joined, patience)
+	switch {
+	case again:
+		return result, nil, true
+	case err == errImpatient: //nolint:errorlint // this very error
+		return result, ErrLoadTimeout, false
+	case err != nil:
+		return result, err, false
+	}
+	return value.(*object[V]).value, nil, false
 }
 
 // boarding is what came of looking for a flight: one to wait for, or, if that
@@ -171,14 +210,18 @@ func (t *Typed[V]) board(ctx context.Context, key string, bypass bool, spec load
 		}
 		a.blind, b.blind = true, true
 	} else if reply.State == LeaseFound {
-		value, at, _ := t.decode(ctx, data)
-		switch at {
-		case atValue:
+		value, _, s := t.decode(ctx, data)
+		switch {
+		case s.live():
 			b.value = value
+			t.served(ctx, s)
 			return b
-		case atNegative:
+		case s.at == atNegative:
 			b.err = ErrNotFound
 			return b
+		case s.at == atExpired:
+			p, err := t.present(ctx, key)
+			a.version, a.blind = p.base, err != nil
 		}
 	}
 	a.seen = &reply
@@ -207,11 +250,16 @@ type run[V any] struct {
 	create func(context.Context, *Entry) (V, error)
 	cached bool // whether the cache takes part
 
-	lease      Lease
+	background bool  // nobody waits for it: it is a refresh
+	seen       sight // of an entry that it is to refresh
+
+	right      right
 	unfillable error // why the key may not be filled, where that is for the observer
 	entry      Entry
 	value      V
 	outcome    error // what claim decided
+	started    time.Time
+	took       time.Duration
 }
 
 func (r *run[V]) do() {
@@ -232,10 +280,13 @@ func (r *run[V]) do() {
 	}
 	r.typed.begin(r.by, r.flight)
 	r.entry.tell = func(tokens []Token) { r.typed.named(r.by, r.flight, tokens) }
-	hold := r.typed.hold(r.load, leased{r.by, r.flight, r.key, r.lease})
+	hold := r.typed.hold(r.load, r.right.leases(r.by, r.flight, r.key)...)
 	defer hold.end()
+	r.started = time.Now()
+	defer func() { r.took = time.Since(r.started) }()
 	err = r.by.measured(r.load.ctx, func() (err error) {
-		r.value, err = r.create(r.load.ctx, &r.entry)
+		value, err := r.create(r.load.ctx, &r.entry)
+		r.value, err = settled(&r.entry, value, err)
 		return err
 	})
 }
@@ -251,115 +302,14 @@ func (r *run[V]) deliver(err error) {
 		r.by.fillRefused(r.load.ctx, r.unfillable)
 	}
 	storeErr := shielded(func() error {
-		return r.typed.keep(r.by, r.flight, r.key, r.lease, o, &r.entry, wanted)
+		b := brought[V]{object: o, entry: &r.entry, err: err, ran: !r.started.IsZero(), took: r.took}
+		return r.typed.keep(r.by, r.flight, r.key, r.right, b, wanted)
 	})
 	if err == nil {
 		err = storeErr
 	}
 	r.by.finish(r.flight, o, err)
 	r.load.ended()
-}
-
-// keep stores o if it may be stored, and else gives the lease back. The error
-// is one for the callers, see stored.
-func (t *Typed[V]) keep(by *Coordinator, f *flight, key string, lease Lease, o *object[V], e *Entry, wanted bool) error {
-	ctx := context.WithoutCancel(f.load.ctx)
-	opts := t.entryOptions(o, e, lease)
-	depends := by.names(f, opts.Tokens, t.peeker != nil)
-	fill := t.mayStore(ctx, by, f, key, lease, wanted && !e.NoStore)
-	var err error
-	if fill {
-		err = t.fill(ctx, by, f, key, o, opts, depends.since)
-	}
-	t.resolve(ctx, by, f, depends, fill, err)
-	return t.stored(ctx, by, key, lease, err)
-}
-
-// fill stores o as the result of f.
-func (t *Typed[V]) fill(ctx context.Context, by *Coordinator, f *flight, key string, o *object[V], opts EntryOptions, since Moment) (err error) {
-	if err := t.fillable(&opts, since); err != nil {
-		return err
-	}
-	if t.leaser != nil {
-		return t.put(ctx, key, o, opts)
-	}
-	if !by.guardedFill(f, func() { err = t.put(ctx, key, o, opts) }) {
-		return ErrInvalidated
-	}
-	return err
-}
-
-// fillable prepares the options of a fill with tokens, which must not count from
-// now.
-func (t *Typed[V]) fillable(opts *EntryOptions, since Moment) error {
-	opts.Since = Moment{}
-	if len(opts.Tokens) == 0 {
-		return nil
-	}
-	opts.Since = since
-	if err := t.checkTokens(opts.Tokens); err != nil {
-		return err
-	}
-	if since != (Moment{}) {
-		return nil
-	}
-	if err := opts.checkKeeping(); err != nil {
-		return err
-	}
-	t.regions.TrackRegions()
-	return ErrRegionExpired // for all that is known of what was before
-}
-
-// mayStore reports whether a load's result is to be stored. If not it gives the
-// lease back.
-func (t *Typed[V]) mayStore(ctx context.Context, by *Coordinator, f *flight, key string, lease Lease, wanted bool) bool {
-	stale := by.isStale(f)
-	if wanted && !stale {
-		return true
-	}
-	if wanted {
-		by.fillRefused(ctx, ErrInvalidated)
-	}
-	t.release(ctx, key, lease)
-	return false
-}
-
-// stored settles an attempt to store. It returns the errors that the options
-// which a loader set deserve; what else keeps the cache from storing is
-// counted, for it must not fail a read.
-func (t *Typed[V]) stored(ctx context.Context, by *Coordinator, key string, lease Lease, err error) error {
-	if err == nil {
-		return nil
-	}
-	by.fillRefused(ctx, err)
-	if errors.Is(err, ErrLeaseLost) {
-		by.leaseLost(ctx)
-	} else {
-		t.release(ctx, key, lease)
-	}
-	for _, theirs := range [...]error{ErrInvalidTTL, ErrInvalidConfig, ErrInvalidToken, errNoRegions} {
-		if errors.Is(err, theirs) {
-			return err
-		}
-	}
-	return nil
-}
-
-// release gives a lease back, or leaves it to run out if that fails.
-func (t *Typed[V]) release(ctx context.Context, key string, lease Lease) {
-	if lease != (Lease{}) {
-		_ = t.leaser.Release(ctx, key, lease)
-	}
-}
-
-func (t *Typed[V]) entryOptions(o *object[V], e *Entry, lease Lease) EntryOptions {
-	opts := e.EntryOptions
-	if o.negative {
-		opts = EntryOptions{TTL: t.opts.NegativeTTL, Tokens: opts.Tokens}
-	}
-	opts = opts.Inherit(t.opts.Defaults)
-	opts.Lease, opts.Mark = lease, WriteMark{}
-	return opts
 }
 
 // typedKey names a default Typed in its coordinator.

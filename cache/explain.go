@@ -65,7 +65,7 @@ const (
 	StateValue                        // there is a value: served
 	StateNegative                     // it is known that the source has none: ErrNotFound, without a load
 	StateAbsent                       // there is nothing
-	StateExpired                      // there is an entry past its deadline, not yet reclaimed
+	StateExpired                      // there is an entry past its deadline, not yet reclaimed or kept for StaleIfError; Err says so
 	StateUndecodable                  // there is an entry that is damaged or cannot be decoded; Err says why
 	StateForeign                      // there is something that larder did not write
 	StateSchema                       // there is a typed entry of another type, codec or schema
@@ -79,6 +79,7 @@ const (
 	StateBreakerHalfOpen              // the server failed, and is being asked whether it is back
 	StateDisabled                     // caching is switched off, for this cache or this context
 	StateLoading                      // a load is in flight in this process
+	StateStale                        // there is a value past its SoftTTL: served, and refreshed
 	StateNoContact                    // there may be an entry in this process, but nothing here is served until the news of changes arrive again
 )
 
@@ -87,6 +88,7 @@ var stateNames = [...]string{
 	StateUndecodable: "undecodable", StateForeign: "foreign", StateSchema: "other schema", StateCounter: "counter",
 	StateObject: "object", StateLease: "lease", StateHold: "hold", StateWriteMark: "write mark", StateRegionExpired: "region expired",
 	StateBreakerOpen: "breaker open", StateBreakerHalfOpen: "breaker half-open", StateDisabled: "disabled", StateLoading: "loading",
+	StateStale:     "stale",
 	StateNoContact: "no contact",
 }
 
@@ -102,7 +104,7 @@ func (s State) String() string {
 func (e Explanation) Served() bool {
 	for _, r := range e.Reasons {
 		switch r.State {
-		case StateValue:
+		case StateValue, StateStale:
 			return true
 		case StateDisabled, StateNegative:
 			return false
@@ -202,7 +204,7 @@ func (t *Typed[V]) judge(as State, held any) (State, error) {
 	if as != StateValue || !ok {
 		return as, nil
 	}
-	payload, at, err := t.frame.open(data)
+	payload, w, at, err := t.frame.open(data)
 	switch {
 	case at == atNegative:
 		return StateNegative, nil
@@ -218,8 +220,21 @@ func (t *Typed[V]) judge(as State, held any) (State, error) {
 	if err != nil {
 		return StateUndecodable, err
 	}
+	return w.see().judged()
+}
+
+// judged is what a value is to Explain.
+func (s sight) judged() (State, error) {
+	switch s.at {
+	case atStale:
+		return StateStale, nil
+	case atExpired:
+		return StateExpired, errKept
+	}
 	return StateValue, nil
 }
+
+var errKept = errors.New("larder: kept for when a load fails")
 
 func (t *Typed[V]) judgeObject(as State, held any) (State, error) {
 	if as != StateObject {
@@ -228,8 +243,8 @@ func (t *Typed[V]) judgeObject(as State, held any) (State, error) {
 	if held == (any)(nothing{}) {
 		return StateNegative, nil
 	}
-	if _, ok := held.(*object[V]); ok && t.abstract {
-		return StateValue, nil
+	if o, ok := held.(*object[V]); ok {
+		return o.see().judged()
 	}
 	if _, ok := held.(V); ok && !t.abstract {
 		return StateValue, nil

@@ -27,6 +27,9 @@ type arrival struct {
 	since  uint64 // how many flights had begun when the caller came, or a little later
 	// seen is what Peek said of the key after the caller came; nil: not asked.
 	seen *LeaseReply
+	// version is of the entry that was found after the caller came, if that has
+	// expired.
+	version Version
 	// blind: the cache cannot be asked. Then loads are shared all the same, or
 	// an outage of the cache would become one of the source.
 	blind bool
@@ -41,8 +44,8 @@ type arrival struct {
 // to this process, whose coordinator knows nothing of it, and joins the load.
 // The write has voided the load's lease, though. So a caller joins a flight that
 // is older than itself only if Peek, asked after the caller came, shows the
-// flight's lease, or the epoch of the write mark that the flight began under;
-// else it puts a new flight in its place. Who joined the old one before may take
+// flight's lease, or the epoch of the write mark that the flight began under, or
+// if the expired entry is still the one that the flight is to refresh; else it puts a new flight in its place. Who joined the old one before may take
 // what it brings, and its fill is refused.
 func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l *load, a arrival) (j joined, doubt bool, err error) {
 	if isHeld(ctx, c, key.name) {
@@ -64,6 +67,9 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 		switch {
 		case f.typ != spec.typ:
 			return joined{}, false, ErrTypeMismatch
+		case f.storing:
+			f.waiters++
+			return joined{flight: f, over: true}, false, nil
 		case f.joinableLocked(a):
 			late := f.reading && f.begun <= a.since
 			f.depends.late = f.depends.late || late
@@ -72,7 +78,7 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 				f.load.patient.Store(true)
 			}
 			c.loadsShared.Add(1)
-			return joined{f, false, late}, false, nil
+			return joined{flight: f, late: late}, false, nil
 		case a.seen == nil:
 			return joined{}, true, nil
 		}
@@ -80,6 +86,11 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 		c.joinsRefused.Add(1)
 		replaced = true
 	}
+	return c.startLocked(ctx, s, key, spec, l), false, nil
+}
+
+// startLocked starts a flight that the caller must run.
+func (c *Coordinator) startLocked(ctx context.Context, s *flightShard, key flightKey, spec loadSpec, l *load) joined {
 	if l == nil {
 		l = c.newLoad(ctx, spec, key.name)
 	}
@@ -91,7 +102,7 @@ func (c *Coordinator) join(ctx context.Context, key flightKey, spec loadSpec, l 
 	f := &flight{key: key, load: l, typ: spec.typ, begun: c.begun.Add(1), done: make(chan struct{}), waiters: 1, counted: true, claim: unclaimed}
 	s.flights[key] = f
 	s.busy.Add(1)
-	return joined{f, true, false}, false, nil
+	return joined{flight: f, led: true}
 }
 
 // unclaimed is the claim of a load that did not ask for a lease, or got no
@@ -114,6 +125,8 @@ func (f *flight) joinableLocked(a arrival) bool {
 		return a.seen.State == LeaseMarked && a.seen.Lease == f.claim.Lease
 	case LeaseRefused:
 		return a.seen.State == LeaseRefused && f.claim.Err == nil
+	case LeaseFound:
+		return f.base != Version{} && f.base == a.version
 	}
 	return false
 }
@@ -136,10 +149,15 @@ func (c *Coordinator) newLoad(ctx context.Context, spec loadSpec, names ...strin
 // wait returns what the flight brings. If again is true it brought nothing
 // that this caller may use, because its key was written or a region of it
 // expired: the caller looks anew.
-func (c *Coordinator) wait(ctx context.Context, j joined) (value any, err error, again bool) {
+//
+// A caller whose patience ends leaves the flight to go on without it, with
+// errImpatient; nil: it waits as long as it takes.
+func (c *Coordinator) wait(ctx context.Context, j joined, patience <-chan time.Time) (value any, err error, again bool) {
 	f := j.flight
 	select {
 	case <-f.done:
+	case <-patience:
+		return nil, errImpatient, false // and stays one of its waiters, so that it is not abandoned
 	case <-ctx.Done():
 		c.leave(f)
 		return nil, ctx.Err(), false
@@ -152,8 +170,11 @@ func (c *Coordinator) wait(ctx context.Context, j joined) (value any, err error,
 			return nil, cause, sentBack(cause)
 		}
 	}
-	return f.value, f.err, sentBack(f.err) || j.late && f.redo
+	return f.value, f.err, sentBack(f.err) || j.late && f.redo || j.over
 }
+
+// errImpatient ends the waiting of a caller, and not the load.
+var errImpatient = errors.New("larder: the load takes too long to be waited for")
 
 func sentBack(err error) bool {
 	return err == ErrInvalidated || err == ErrAbandoned //nolint:errorlint // these very errors, unwrapped: a loader may return one of its own
@@ -233,9 +254,7 @@ func (c *Coordinator) guardedFill(f *flight, store func()) bool {
 
 // finish gives the flight's outcome to everyone who waits for it.
 func (c *Coordinator) finish(f *flight, value any, err error) {
-	if ended := f.load.ctx.Err(); ended != nil && errors.Is(err, ended) {
-		err = context.Cause(f.load.ctx) // the loader did as it was told
-	}
+	err = f.cause(err)
 	s := c.shard(f.key.name)
 	s.mu.Lock()
 	s.dropLocked(f)
@@ -245,6 +264,14 @@ func (c *Coordinator) finish(f *flight, value any, err error) {
 	f.value, f.err, f.redo = value, err, f.depends.expired
 	s.mu.Unlock()
 	close(f.done)
+}
+
+// cause returns the error of the flight's load, or why the load was ended.
+func (f *flight) cause(err error) error {
+	if ended := f.load.ctx.Err(); ended != nil && errors.Is(err, ended) {
+		return context.Cause(f.load.ctx) // the loader did as it was told
+	}
+	return err
 }
 
 func (c *Coordinator) started() {

@@ -72,7 +72,8 @@ func appendByID[K comparable, V any]() (appendKey func([]byte, K) []byte, err er
 }
 
 // Get returns the value of id, loading it if need be: see
-// Typed.GetOrCreateExclusive. A hit on an Objects cache allocates nothing.
+// Typed.GetOrCreateExclusive. A hit on an Objects cache allocates nothing, also if
+// it is stale and being refreshed.
 func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 	if l.typed.configErr != nil {
 		var zero V
@@ -87,15 +88,15 @@ func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 	*buf = l.opts.AppendKey((*buf)[:0], id)
 	borrowed := unsafe.String(unsafe.SliceData(*buf), len(*buf))
 	since := l.typed.arrive(borrowed)
-	value, at, err := l.typed.lookup(ctx, borrowed)
+	value, s, err := l.typed.lookup(ctx, borrowed)
 	l.buffers.Put(buf)
 	switch {
-	case at == atValue:
+	case s.at == atValue:
 		return value, nil
 	case err != nil: // it may hold the borrowed key
 		return l.get(ctx, l.key(id), id)
 	}
-	return missedWith(ctx, l.typed, l.key(id), id, since, at, nil, l.load)
+	return missedWith(ctx, l.typed, l.key(id), id, since, value, s, nil, l.load)
 }
 
 // getNear is Get where values are encoded. The borrowed key is for the tier of

@@ -17,6 +17,13 @@ import (
 // that load is stored; the map then holds what was found without it. In
 // everything else each id behaves as in Typed.GetOrCreateExclusive.
 //
+// Values that age (see Freshness) are returned while they are stale, and
+// refreshed by another call of load, in the background; expired ones are returned
+// if load fails, or takes longer than the SoftTimeout of each that it is called
+// for. In a load, Entry.At(i) tells whether the i-th id is refreshed, and what it
+// was; ErrNotModified is for all of them or none, so a load that returns it must
+// be one of only such ids. Errors are not cached.
+//
 // key must give distinct ids distinct keys. On Redis it costs one round trip
 // per node for what is cached, and two more for what is loaded.
 func GetOrCreateMany[K comparable, V any](ctx context.Context, t *Typed[V], ids []K, key func(K) string, load func(context.Context, []K, *Entry) (map[K]V, error)) (map[K]V, error) {
@@ -31,10 +38,18 @@ func GetOrCreateMany[K comparable, V any](ctx context.Context, t *Typed[V], ids 
 	if err != nil {
 		return nil, err
 	}
-	for attempt := 0; len(missing) > 0 && err == nil; attempt++ {
-		missing, err = m.round(ctx, missing, attempt)
+	m.refresh(ctx)
+	for attempt := 0; len(missing) > 0; attempt++ {
+		list := missing
+		if missing, err = m.round(ctx, list, attempt); err == nil {
+			continue
+		}
+		if ctx.Err() == nil && isFailure(err) {
+			err = m.fallBack(ctx, list, err)
+		}
+		return m.found, err
 	}
-	return m.found, err
+	return m.found, nil
 }
 
 // named is an id with its key.
@@ -42,6 +57,7 @@ type named[K comparable] struct {
 	id    K
 	key   string
 	since uint64 // see arrival
+	seen  sight  // of a value that is not fresh
 }
 
 // many is one call of GetOrCreateMany.
@@ -50,6 +66,9 @@ type many[K comparable, V any] struct {
 	load  func(context.Context, []K, *Entry) (map[K]V, error)
 	found map[K]V
 	blind bool // the cache could not be asked: do not fill it either
+
+	aged    []named[K]       // are to be refreshed
+	expired map[K]expired[V] // may be returned if the load fails
 }
 
 func (m *many[K, V]) distinct(ids []K, key func(K) string) []named[K] {
@@ -59,7 +78,7 @@ func (m *many[K, V]) distinct(ids []K, key func(K) string) []named[K] {
 		if _, again := seen[id]; !again {
 			seen[id] = struct{}{}
 			k := key(id)
-			list = append(list, named[K]{id, k, m.typed.begun(k)})
+			list = append(list, named[K]{id: id, key: k, since: m.typed.begun(k)})
 		}
 	}
 	return list
@@ -71,10 +90,13 @@ func (m *many[K, V]) lookup(ctx context.Context, list []named[K]) (missing []nam
 		switch {
 		case a.err != nil && final(ctx, a.err):
 			return nil, a.err
-		case a.at == atValue:
+		case a.seen.live():
 			m.found[list[i].id] = a.value
-		case a.at != atNegative:
+			m.takeAged(ctx, list[i], a.seen)
+		case a.seen.at == atExpired && m.takeExpired(ctx, list[i], a):
+		case a.seen.at != atNegative:
 			m.blind = m.blind || a.err != nil
+			list[i].seen = a.seen
 			missing = append(missing, list[i])
 		}
 	}
@@ -92,15 +114,19 @@ type aboard[K comparable] struct {
 // returns those whose callers were sent back.
 func (m *many[K, V]) round(ctx context.Context, list []named[K], attempt int) (again []named[K], err error) {
 	waiting, err := m.board(ctx, list, attempt)
+	patience, stop := m.typed.patience(m.softTimeout(list))
+	defer stop()
 	for _, w := range waiting {
 		if err != nil {
 			w.by.leave(w.flight)
 			continue
 		}
-		value, waitErr, sent := w.by.wait(ctx, w.joined)
+		value, waitErr, sent := w.by.wait(ctx, w.joined, patience)
 		switch {
 		case sent:
 			again = append(again, w.named)
+		case waitErr == errImpatient: //nolint:errorlint // this very error
+			return again, ErrLoadTimeout // and leaves none, so that the load goes on
 		case waitErr == nil:
 			m.found[w.id] = value.(*object[V]).value
 		case !errors.Is(waitErr, ErrNotFound):
@@ -165,7 +191,7 @@ func namesOf[K comparable, V any](t *Typed[V], list []named[K]) []string {
 // answer is what a look-up brought for one key.
 type answer[V any] struct {
 	value V
-	at    found
+	seen  sight
 	err   error
 }
 
@@ -179,7 +205,7 @@ func (t *Typed[V]) lookupMany(ctx context.Context, keys []string) []answer[V] {
 	if t.objects != nil || t.batcher == nil || t.bypassed(ctx) {
 		for i, key := range keys {
 			a := &answers[i]
-			a.value, a.at, a.err = t.lookup(ctx, key)
+			a.value, a.seen, a.err = t.lookup(ctx, key)
 		}
 		return answers
 	}
@@ -192,7 +218,7 @@ func (t *Typed[V]) lookupMany(ctx context.Context, keys []string) []answer[V] {
 		case results[i].Err != nil:
 			a.err = results[i].Err
 		case results[i].Found:
-			a.value, a.at, a.err = t.decode(ctx, results[i].Value)
+			a.value, _, a.seen = t.decode(ctx, results[i].Value)
 		}
 	}
 	return answers

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // batchRun is the load that one call of GetOrCreateMany started: one call of
@@ -17,6 +18,10 @@ type batchRun[K comparable, V any] struct {
 	entry  Entry
 	legOf  []*leg[K, V] // of the i-th id that is being loaded
 	result map[K]V
+
+	background bool // as in run
+	started    time.Time
+	took       time.Duration
 }
 
 // leg is one flight of a batch.
@@ -26,7 +31,7 @@ type leg[K comparable, V any] struct {
 	flight *flight
 
 	cached     bool // whether to store the result
-	lease      Lease
+	right      right
 	unfillable error // as in run
 	decided    bool  // value and err are known without the loader
 	value      V
@@ -51,14 +56,19 @@ func (b *batchRun[K, V]) do() {
 		err = nil
 		return
 	}
-	leases := make([]leased, len(b.legOf))
-	for i, l := range b.legOf {
-		leases[i] = leased{l.by, l.flight, l.key, l.lease}
+	leases := make([]leased, 0, len(b.legOf))
+	for _, l := range b.legOf {
+		leases = append(leases, l.right.leases(l.by, l.flight, l.key)...)
 	}
 	hold := b.many.typed.hold(b.shared, leases...)
 	defer hold.end()
+	b.started = time.Now()
+	defer func() { b.took = time.Since(b.started) }()
 	err = b.by.measured(b.shared.ctx, func() (err error) {
 		b.result, err = b.many.load(b.shared.ctx, ids, &b.entry)
+		if errors.Is(err, ErrNotModified) && b.unmodified() {
+			err = nil
+		}
 		return err
 	})
 }
@@ -89,6 +99,7 @@ func (b *batchRun[K, V]) begin() (ids []K) {
 // entryOf returns what the loader said of the leg's entry and of all.
 func (b *batchRun[K, V]) entryOf(l *leg[K, V]) *Entry {
 	e := l.entry
+	e.Freshness = e.Freshness.or(b.entry.Freshness)
 	e.EntryOptions = e.Inherit(b.entry.EntryOptions)
 	e.NoStore = e.NoStore || b.entry.NoStore
 	return &e
@@ -98,22 +109,21 @@ func (b *batchRun[K, V]) entryOf(l *leg[K, V]) *Entry {
 // a value by now.
 func (b *batchRun[K, V]) claim() {
 	t := b.many.typed
-	look := make([]*leg[K, V], 0, len(b.legs))
+	legs := b.claimPresent()
+	look := make([]*leg[K, V], 0, len(legs))
 	if t.leaser == nil {
-		for i := range b.legs {
-			look = append(look, &b.legs[i])
-		}
-	} else {
-		replies, err := t.leaser.LeaseMany(b.shared.ctx, keysOfLegs(b.legs), t.leaseTime())
+		look = append(look, legs...)
+	} else if len(legs) > 0 {
+		replies, err := t.leaser.LeaseMany(b.shared.ctx, keysOfLegs(legs), t.leaseTime())
 		if err != nil {
 			return // load without the cache
 		}
 		for i, r := range replies {
-			l := &b.legs[i]
+			l := legs[i]
 			l.by.setClaim(l.flight, r)
 			switch {
 			case r.Err == nil && r.State == LeaseGranted:
-				l.lease, l.cached = r.Lease, true
+				l.right.lease, l.cached = r.Lease, true
 			case r.Err == nil && r.State == LeaseFound:
 				look = append(look, l)
 			case r.Err == nil && r.State == LeaseMarked:
@@ -135,25 +145,28 @@ func (b *batchRun[K, V]) claim() {
 func (b *batchRun[K, V]) take(l *leg[K, V], a answer[V]) {
 	t, ctx := b.many.typed, b.shared.ctx
 	switch {
-	case a.at == atValue:
+	case a.seen.live():
 		l.decided, l.value = true, a.value
-	case a.at == atNegative:
+	case a.seen.at == atNegative:
 		l.decided, l.err = true, ErrNotFound
+	case a.seen.at == atExpired:
+		l.seen = a.seen
+		b.stand(l)
 	case t.leaser == nil:
 		l.cached = a.err == nil
-	case a.at == atUndecodable:
+	case a.seen.at == atUndecodable:
 		l.by.setReading(l.flight, false)
 		if t.remove(ctx, l.key) != nil {
 			return
 		}
 		if reply, err := t.leaser.Lease(ctx, l.key, t.leaseTime()); err == nil && reply.State == LeaseGranted {
 			l.by.setClaim(l.flight, reply)
-			l.lease, l.cached = reply.Lease, true
+			l.right.lease, l.cached = reply.Lease, true
 		}
 	}
 }
 
-func keysOfLegs[K comparable, V any](legs []leg[K, V]) []string {
+func keysOfLegs[K comparable, V any](legs []*leg[K, V]) []string {
 	keys := make([]string, len(legs))
 	for i := range legs {
 		keys[i] = legs[i].key
@@ -204,19 +217,24 @@ func (b *batchRun[K, V]) store(objects []*object[V]) (err error) {
 			l.by.fillRefused(ctx, l.unfillable)
 		}
 		wanted := l.cached && !l.decided && (l.err == nil || o.negative)
-		if t.objects != nil || t.batcher == nil || t.leaser == nil {
-			err = errors.Join(err, t.keep(l.by, l.flight, l.key, l.lease, o, e, wanted))
+		if t.objects != nil || t.batcher == nil || t.leaser == nil || l.right.replace {
+			brought := brought[V]{object: o, entry: e, err: l.err, ran: l.right.replace && !b.started.IsZero(), took: b.took}
+			err = errors.Join(err, t.keep(l.by, l.flight, l.key, l.right, brought, wanted))
 			continue
 		}
-		opts := t.entryOptions(o, e, l.lease)
+		opts := t.entryOptions(o, e, l.right.lease)
 		f := legFill[K, V]{l, l.by.names(l.flight, opts.Tokens, t.peeker != nil)}
-		if !t.mayStore(ctx, l.by, l.flight, l.key, l.lease, wanted && !e.NoStore) {
+		if !t.mayStore(ctx, l.by, l.flight, l.key, l.right.lease, wanted && !e.NoStore) {
 			t.resolve(ctx, l.by, l.flight, f.depends, false, nil)
 			continue
 		}
-		data, fillErr := t.encode(o)
+		fillErr := t.ageing(o, &opts, e.Freshness, b.took, e.ETag)
 		if fillErr == nil {
 			fillErr = t.fillable(&opts, f.depends.since)
+		}
+		var data []byte
+		if fillErr == nil {
+			data, fillErr = t.encode(o)
 		}
 		if fillErr != nil {
 			err = errors.Join(err, b.filled(ctx, f, fillErr))
@@ -254,5 +272,5 @@ func (b *batchRun[K, V]) storeMany(ctx context.Context, items []Item, fills []le
 func (b *batchRun[K, V]) filled(ctx context.Context, f legFill[K, V], err error) error {
 	t := b.many.typed
 	t.resolve(ctx, f.by, f.flight, f.depends, true, err)
-	return t.stored(ctx, f.by, f.key, f.lease, err)
+	return t.stored(ctx, f.by, f.key, f.right.lease, err)
 }

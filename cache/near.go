@@ -1,6 +1,9 @@
 package cache
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Near is the capability of a cache that keeps decoded values in this process
 // in front of a shared one of bytes. The typed layer reads through it; writes
@@ -47,34 +50,34 @@ type Fetched struct {
 
 // lookupNear is lookup for a cache with Near. What another Typed put for another
 // type is no answer: the shared tier's bytes are.
-func (t *Typed[V]) lookupNear(ctx context.Context, key string) (V, found, error) {
+func (t *Typed[V]) lookupNear(ctx context.Context, key string) (V, sight, error) {
 	var zero V
 	if ctx != nil && t.bypassed(ctx) {
-		return zero, atNothing, CheckKey(key)
+		return zero, sight{}, CheckKey(key)
 	}
 	if held, ok := t.near.GetNear(ctx, key); ok {
-		if value, at := t.seen(held); at != atUndecodable {
-			return value, at, nil
+		if value, s := t.seen(held); s.at != atUndecodable {
+			return value, s, nil
 		}
 	}
 	data, ticket, ok, err := t.near.Fetch(ctx, key, t.opts.Defaults.Tokens)
 	if !ok || err != nil {
-		return zero, atNothing, err
+		return zero, sight{}, err
 	}
 	return t.fetched(ctx, key, data, ticket)
 }
 
 // fetched decodes what was fetched, and puts it.
-func (t *Typed[V]) fetched(ctx context.Context, key string, data []byte, ticket NearTicket) (V, found, error) {
-	value, at, err := t.decode(ctx, data)
-	if ticket != nil && (at == atValue || at == atNegative) {
-		t.near.PutNear(key, t.held(&object[V]{value: value, negative: at == atNegative}), ticket)
+func (t *Typed[V]) fetched(ctx context.Context, key string, data []byte, ticket NearTicket) (V, sight, error) {
+	value, w, s := t.decodeWritten(ctx, data)
+	if ticket != nil && s.at != atUndecodable {
+		t.near.PutNear(key, t.held(objectOf(value, s.at == atNegative, w)), ticket)
 	}
-	return value, at, err
+	return value, s, nil
 }
 
 // nearHit is the part of lookupNear that does not keep key. It reports whether a
-// value was found.
+// value was found that is fresh.
 func (t *Typed[V]) nearHit(ctx context.Context, key string) (value V, ok bool) {
 	if t.configErr != nil || ctx == nil || t.bypassed(ctx) {
 		return value, false
@@ -83,8 +86,17 @@ func (t *Typed[V]) nearHit(ctx context.Context, key string) (value V, ok bool) {
 	if !ok {
 		return value, false
 	}
-	value, at := t.seen(held)
-	return value, at == atValue
+	value, s := t.seen(held)
+	return value, s.at == atValue
+}
+
+// objectOf returns value with the life that was written with it.
+func objectOf[V any](value V, negative bool, w written) *object[V] {
+	o := &object[V]{value: value, negative: negative}
+	if w.ages {
+		o.aging = &aging{life: w.life, born: time.UnixMilli(w.born), etag: string(w.etag)}
+	}
+	return o
 }
 
 // lookupManyNear is lookupMany for a cache with Near.
@@ -99,13 +111,13 @@ func (t *Typed[V]) lookupManyNear(ctx context.Context, keys []string) []answer[V
 		}
 		switch r := results[i]; {
 		case r.Held != nil:
-			if a.value, a.at = t.seen(r.Held); a.at == atUndecodable {
-				a.value, a.at, a.err = t.lookupNear(ctx, key) // of another Typed
+			if a.value, a.seen = t.seen(r.Held); a.seen.at == atUndecodable {
+				a.value, a.seen, a.err = t.lookupNear(ctx, key) // of another Typed
 			}
 		case r.Err != nil:
 			a.err = r.Err
 		case r.Found:
-			a.value, a.at, a.err = t.fetched(ctx, key, r.Value, r.Ticket)
+			a.value, a.seen, a.err = t.fetched(ctx, key, r.Value, r.Ticket)
 		}
 	}
 	return answers

@@ -48,8 +48,12 @@ const (
 	EventCallbackPanic                      // user code (a callback, a weigher) panicked
 	EventJoinRefused                        // a load in flight was not joined: another process had written its key
 	EventLeaseLost                          // a load's lease was gone: its key was written, evicted, or the lease ran out
+	EventStale                              // a value past its SoftTTL or its TTL was returned
+	EventRefresh                            // a load for an entry that was there ended; Duration, Err
+	EventErrorCached                        // the error of an earlier load was returned; Err
 	EventNearLost                           // a near cache hears no longer of changes, and serves nothing by itself; Err
 	EventNearContact                        // a near cache hears of changes again; Duration: since when it had not
+	EventServerCall                         // a call to the server was answered; Op, Duration
 	EventIntentLanded                       // invalidations that had failed for want of the server have happened now; Count, Duration: how late
 	EventIntentDropped                      // such invalidations will not be retried: too many wait, or the cache was closed; Count
 )
@@ -60,7 +64,9 @@ var eventNames = [...]string{
 	EventInvalidation: "invalidation", EventServerError: "server_error", EventBreaker: "breaker",
 	EventTouchDropped: "touch_dropped", EventCallbackPanic: "callback_panic",
 	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
+	EventStale: "stale_hit", EventRefresh: "refresh", EventErrorCached: "error_cached",
 	EventNearLost: "near_lost", EventNearContact: "near_contact",
+	EventServerCall:   "server_call",
 	EventIntentLanded: "intent_landed", EventIntentDropped: "intent_dropped",
 }
 
@@ -87,6 +93,10 @@ type Stats struct {
 
 	LeasesLost   uint64 // loads that found their lease gone, because another had written the key or it ran out
 	JoinsRefused uint64 // loads in flight not joined, because another process had written their key
+
+	StaleHits    uint64 // values returned past their SoftTTL or TTL; the tier counts any it finds as a hit
+	Refreshes    uint64 // loads for entries that were there
+	ErrorsCached uint64 // errors of earlier loads that were returned
 
 	Evictions   uint64 // entries that left to make room
 	Expirations uint64 // entries that left because of their age

@@ -29,6 +29,10 @@ type TypedOptions[V any] struct {
 	// are those of every entry, negative ones included.
 	Defaults EntryOptions
 
+	// Freshness of every entry: see there. What a loader says in its Entry counts
+	// first.
+	Freshness
+
 	// NegativeTTL, if positive, makes ErrNotFound of a loader a negative entry
 	// that lives so long; until then callers get ErrNotFound without a load.
 	// Zero: off.
@@ -36,8 +40,14 @@ type TypedOptions[V any] struct {
 
 	// LoadTimeout bounds a load, whatever its callers' deadlines are. Zero:
 	// DefaultLoadTimeout. A loader that ignores its context keeps its
-	// goroutine, but its callers get ErrLoadTimeout.
+	// goroutine, but its callers get ErrLoadTimeout, or the expired value that
+	// Freshness.StaleIfError keeps for them.
 	LoadTimeout time.Duration
+
+	// HardTimeout is how long a caller waits for a load before it gets what it
+	// would get at LoadTimeout. The load goes on in the background, until
+	// LoadTimeout, and is stored. Zero: off.
+	HardTimeout time.Duration
 }
 
 // Typed is a view of a cache that holds values of type V. Make it once and
@@ -110,6 +120,9 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 		t.own = NewCoordinator(nil)
 		names = alone{t.own}
 	}
+	if t.opts.ages() && !t.refreshes() {
+		t.configErr = errNoRefresh
+	}
 	if t.checkTokens(t.opts.Defaults.Tokens) != nil {
 		t.configErr = &OptionError{Option: "TypedOptions.Defaults.Tokens", Value: len(t.opts.Defaults.Tokens), Reason: "need a cache with regions", Err: ErrInvalidConfig}
 	}
@@ -132,6 +145,12 @@ func (t *Typed[V]) check() error {
 	if t.opts.LoadTimeout < 0 {
 		errs = append(errs, &OptionError{Option: "TypedOptions.LoadTimeout", Value: t.opts.LoadTimeout, Reason: "must not be negative", Err: ErrInvalidConfig})
 	}
+	if t.opts.HardTimeout < 0 {
+		errs = append(errs, &OptionError{Option: "TypedOptions.HardTimeout", Value: t.opts.HardTimeout, Reason: "must not be negative", Err: ErrInvalidConfig})
+	}
+	if err := t.opts.Freshness.check("TypedOptions.Freshness"); err != nil {
+		errs = append(errs, err)
+	}
 	if _, _, err := t.opts.Defaults.Resolve(EntryOptions{}, time.Now()); err != nil {
 		errs = append(errs, err)
 	}
@@ -143,14 +162,28 @@ type alone struct{ c *Coordinator }
 
 func (a alone) Coordinate(key string) (*Coordinator, string) { return a.c, key }
 
-// Get returns the value under key. A miss is found == false; a negative entry
-// is ErrNotFound. One round trip on a remote cache.
+// Get returns the value under key, fresh or stale (see Freshness). A miss is
+// found == false; a negative entry is ErrNotFound. One round trip on a remote
+// cache.
 func (t *Typed[V]) Get(ctx context.Context, key string) (value V, found bool, err error) {
-	value, at, err := t.lookup(ctx, key)
-	if at == atNegative {
-		return value, false, ErrNotFound
+	value, s, err := t.lookup(ctx, key)
+	if s.at == atValue {
+		return value, true, nil
 	}
-	return value, at == atValue, err
+	return t.got(ctx, value, s, err)
+}
+
+// got is Get for anything but a fresh value.
+func (t *Typed[V]) got(ctx context.Context, value V, s sight, err error) (V, bool, error) {
+	if s.live() {
+		t.served(ctx, s)
+		return value, true, nil
+	}
+	if s.at == atNegative {
+		err = ErrNotFound
+	}
+	var zero V
+	return zero, false, err
 }
 
 // Set stores value under key; what opts leave zero comes from
@@ -170,7 +203,11 @@ func (t *Typed[V]) Set(ctx context.Context, key string, value V, opts EntryOptio
 	if err := t.checkTokens(opts.Tokens); err != nil {
 		return &OpError{Op: "set", Key: key, Err: err}
 	}
-	return t.write(key, func() error { return t.put(ctx, key, &object[V]{value: value}, opts) })
+	o := &object[V]{value: value}
+	if err := t.ageing(o, &opts, Freshness{}, 0, ""); err != nil {
+		return &OpError{Op: "set", Key: key, Err: err}
+	}
+	return t.write(key, func() error { return t.put(ctx, key, o, opts) })
 }
 
 // Refresh restarts the entry's sliding window, if it has one, and moves no
@@ -213,6 +250,10 @@ func (t *Typed[V]) write(key string, change func() error) error {
 	defer t.own.Invalidate(key)
 	return change()
 }
+
+// Check returns what is wrong with the options that t was made with: what every
+// call would return.
+func (t *Typed[V]) Check() error { return t.configErr }
 
 // Cache returns the cache that t is a view of.
 func (t *Typed[V]) Cache() Cache { return t.cache }

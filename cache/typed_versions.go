@@ -55,7 +55,8 @@ func (t *Typed[V]) can(ctx context.Context, what string, able bool) error {
 // errors.ErrUnsupported.
 //
 // A negative entry is an entry: it is ErrNotFound, with its item, and one that
-// cannot be decoded is a miss with its item. The item has no value then, but a
+// cannot be decoded, or has expired (see Freshness.StaleIfError), is a miss with
+// its item. The item has no value then, but a
 // version by which CompareAndSet replaces it; Add is ErrExists.
 func (t *Typed[V]) GetItem(ctx context.Context, key string) (item Versioned[V], found bool, err error) {
 	item, at, err := t.item(ctx, key)
@@ -111,28 +112,24 @@ func (t *Typed[V]) item(ctx context.Context, key string) (Versioned[V], found, e
 }
 
 func (t *Typed[V]) decodeItem(ctx context.Context, raw VersionedItem) (item Versioned[V], at found) {
+	value, _, s := t.decode(ctx, raw.Value)
+	return seen(raw, value, s)
+}
+
+// seen is an item with its value, if it is one that may be served.
+func seen[V, W any](raw Versioned[W], value V, s sight) (item Versioned[V], at found) {
 	item = retyped[V](raw)
-	item.Value, at, _ = t.decode(ctx, raw.Value)
-	return item, at
+	if !s.live() {
+		return item, s.at
+	}
+	item.Value = value
+	return item, atValue
 }
 
 // heldItem is decodeItem for what an Objects cache holds; see lookup.
 func (t *Typed[V]) heldItem(ctx context.Context, raw Versioned[any]) (item Versioned[V], at found) {
-	item = retyped[V](raw)
-	if raw.Value == (any)(nothing{}) {
-		return item, atNegative
-	}
-	ok := false
-	if o, is := raw.Value.(*object[V]); t.abstract && is {
-		item.Value, ok = o.value, true
-	} else if !t.abstract {
-		item.Value, ok = raw.Value.(V)
-	}
-	if !ok {
-		t.shared.noteUndecodable(ctx, errForeignObject)
-		return item, atUndecodable
-	}
-	return item, atValue
+	value, _, s := t.unhold(ctx, raw.Value)
+	return seen(raw, value, s)
 }
 
 // retyped is an item without its value.
@@ -205,6 +202,9 @@ func (t *Typed[V]) change(key string, value V, opts EntryOptions, refused error,
 	}
 	o := &object[V]{value: value}
 	opts = opts.Inherit(t.opts.Defaults)
+	if err := t.ageing(o, &opts, Freshness{}, 0, ""); err != nil {
+		return Version{}, err
+	}
 	if t.objects != nil {
 		err = t.write(key, func() error {
 			version, err = asObject(t.held(o), opts)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -34,6 +36,11 @@ type WriteOptions struct {
 	// EndTimeout bounds how long it may take to tell the cache that the write is
 	// over, whatever becomes of the caller's context. Zero: DefaultEndTimeout.
 	EndTimeout time.Duration
+
+	// Strict refuses a write whose keys cannot be marked, with the reason (as
+	// ErrUnavailable or ErrTooManyWriters), instead of going ahead without marks.
+	// On a cache without WriteMarker it is errors.ErrUnsupported.
+	Strict bool
 }
 
 func (o WriteOptions) withDefaults() (WriteOptions, error) {
@@ -92,8 +99,9 @@ func Write(ctx context.Context, c Cache, key string, write func(ctx context.Cont
 }
 
 // WriteWith is Write for a change that concerns several keys: all are marked
-// before write runs, one after the other. It costs two round trips for each.
-// keys is not kept; duplicates count once.
+// before write runs, at the same time. It costs two round trips for each, which
+// they share where the cache lets concurrent calls do so. keys is not kept;
+// duplicates count once.
 func WriteWith(ctx context.Context, c Cache, keys []string, opts WriteOptions, write func(ctx context.Context) error) error {
 	if write == nil {
 		return errNilWrite
@@ -102,13 +110,16 @@ func WriteWith(ctx context.Context, c Cache, keys []string, opts WriteOptions, w
 	if err != nil {
 		return err
 	}
-	return w.run(ctx, write, w.endAll)
+	return w.run(ctx, write, w.End)
 }
 
 var errNilWrite = &OptionError{Option: "write", Reason: "must not be nil", Err: ErrInvalidConfig}
 
-// writing is a write that has begun.
-type writing struct {
+// Writing is a change of the source that is under way: WriteWith in parts, for
+// a transaction that finds out on the way which keys it concerns. Use NewWriting,
+// Mark each key before the source is changed, commit before Until, and End it in
+// any case. It must not be used concurrently.
+type Writing struct {
 	cache  Cache
 	marker WriteMarker // nil if the cache has none
 	opts   WriteOptions
@@ -120,66 +131,112 @@ type writing struct {
 type markedKey struct {
 	key  string
 	mark WriteMark // zero: it could not be marked
+	err  error     // why not
+}
+
+// NewWriting returns a change of the source that begins now. It sends nothing.
+func NewWriting(c Cache, opts WriteOptions) (*Writing, error) {
+	if c == nil {
+		return nil, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig}
+	}
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	w := &Writing{cache: c, opts: opts}
+	w.marker, _ = As[WriteMarker](c)
+	if opts.Strict && w.marker == nil {
+		return nil, fmt.Errorf("larder: strict writes on a cache without write marks: %w", errors.ErrUnsupported)
+	}
+	// Before the marks, by this process's monotonic clock: no mark ends earlier.
+	w.until = time.Now().Add(opts.MarkTTL - opts.MarkTTL/marginShare)
+	return w, nil
+}
+
+// Until is when the source must have been changed: later the marks may be gone.
+func (w *Writing) Until() time.Time { return w.until }
+
+// Mark marks those of keys that are not marked yet. An error means that the
+// source must not be changed; Writing.End is still due. See Write for keys that
+// cannot be marked. It costs one round trip for each, which they share where the
+// cache lets concurrent calls do so.
+func (w *Writing) Mark(ctx context.Context, keys ...string) error {
+	if err := CheckContext(ctx); err != nil {
+		return err
+	}
+	if !time.Now().Before(w.until) {
+		return context.DeadlineExceeded
+	}
+	known := len(w.keys)
+	for _, key := range keys {
+		if err := CheckKey(key); err != nil {
+			w.keys = w.keys[:known]
+			return &OpError{Op: "write", Key: key, Err: err}
+		}
+		if !slices.ContainsFunc(w.keys, func(k markedKey) bool { return k.key == key }) {
+			w.keys = append(w.keys, markedKey{key: key})
+		}
+	}
+	if w.marker == nil {
+		return nil
+	}
+	w.markAll(ctx, w.keys[known:])
+	var errs []error
+	w.keys = slices.DeleteFunc(w.keys, func(k markedKey) bool {
+		if k.err != nil && (w.opts.Strict || !canDoWithout(k.err)) {
+			errs = append(errs, k.err)
+		}
+		return k.err != nil && !canDoWithout(k.err) // nothing was changed
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.Join(errs...)
+}
+
+// markAll marks the keys at the same time.
+func (w *Writing) markAll(ctx context.Context, keys []markedKey) {
+	ttl := w.opts.MarkTTL
+	mark := func(k *markedKey) { k.mark, k.err = w.marker.BeginWrite(ctx, k.key, ttl) }
+	if len(keys) == 1 {
+		mark(&keys[0])
+		return
+	}
+	var all sync.WaitGroup
+	for i := range keys {
+		all.Go(func() { mark(&keys[i]) })
+	}
+	all.Wait()
+}
+
+// canDoWithout reports whether a write goes ahead although its key could not be
+// marked.
+func canDoWithout(err error) bool {
+	return errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTooManyWriters)
 }
 
 // beginWrite marks the keys. An error means that the write must not go ahead.
-func beginWrite(ctx context.Context, c Cache, keys []string, opts WriteOptions) (*writing, error) {
+func beginWrite(ctx context.Context, c Cache, keys []string, opts WriteOptions) (*Writing, error) {
 	if c == nil {
 		return nil, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig}
 	}
 	if err := CheckContext(ctx); err != nil {
 		return nil, err
 	}
-	opts, err := opts.withDefaults()
+	w, err := NewWriting(c, opts)
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{cache: c, opts: opts}
-	seen := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		if err := CheckKey(key); err != nil {
-			return nil, &OpError{Op: "write", Key: key, Err: err}
-		}
-		if !seen[key] {
-			seen[key] = true
-			w.keys = append(w.keys, markedKey{key: key})
-		}
-	}
-	w.marker, _ = As[WriteMarker](c)
-	// Before the marks, by this process's monotonic clock: no mark ends earlier.
-	w.until = time.Now().Add(opts.MarkTTL - opts.MarkTTL/marginShare)
-	if err := w.markAll(ctx); err != nil {
-		_ = w.endAll(ctx) // or the marks run out: nothing was written
+	if err := w.Mark(ctx, keys...); err != nil {
+		_ = w.End(ctx) // or the marks run out: nothing was written
 		return nil, err
 	}
 	return w, nil
 }
 
-// markAll marks each key that can be marked.
-func (w *writing) markAll(ctx context.Context) error {
-	if w.marker == nil {
-		return nil
-	}
-	for i := range w.keys {
-		k := &w.keys[i]
-		mark, err := w.marker.BeginWrite(ctx, k.key, w.opts.MarkTTL)
-		k.mark = mark
-		switch {
-		case ctx.Err() != nil:
-			w.keys = w.keys[:i+1]
-			return ctx.Err()
-		case err == nil, errors.Is(err, ErrOutcomeUnknown), errors.Is(err, ErrUnavailable), errors.Is(err, ErrTooManyWriters):
-		default:
-			w.keys = w.keys[:i]
-			return err
-		}
-	}
-	return nil
-}
-
 // run runs write, and then end. The source may have been changed even if write
 // failed or did not return.
-func (w *writing) run(ctx context.Context, write func(context.Context) error, end func(context.Context) error) (err error) {
+func (w *Writing) run(ctx context.Context, write func(context.Context) error, end func(context.Context) error) (err error) {
 	returned := false
 	defer func() {
 		endErr := end(ctx)
@@ -196,24 +253,51 @@ func (w *writing) run(ctx context.Context, write func(context.Context) error, en
 	return err
 }
 
-// endAll tells the cache of each key that the write is over.
-func (w *writing) endAll(ctx context.Context) error {
-	ctx, cancel := w.ending(ctx)
-	defer cancel()
-	var errs []error
-	for _, k := range w.keys {
-		errs = append(errs, w.end(ctx, k))
-	}
-	return errors.Join(errs...)
+// End tells the cache of each key that the write is over, whether or not ctx
+// has ended; it takes WriteOptions.EndTimeout at most. Keys that were told are
+// forgotten, so that another End tells the others again. It is due whatever became
+// of the source. An error means that callers may get the value from before until
+// the marks run out, or without one the entry's TTL.
+func (w *Writing) End(ctx context.Context) error {
+	return w.endOf(ctx, func(markedKey) bool { return true })
 }
 
+// endOf is End for some of the keys.
+func (w *Writing) endOf(ctx context.Context, those func(markedKey) bool) error {
+	ctx, cancel := w.ending(ctx)
+	defer cancel()
+	errs := make([]error, len(w.keys))
+	var all sync.WaitGroup
+	for i, k := range w.keys {
+		switch {
+		case !those(k):
+			errs[i] = errNotEnded
+		case len(w.keys) == 1:
+			errs[i] = w.end(ctx, k)
+		default:
+			all.Go(func() { errs[i] = w.end(ctx, k) })
+		}
+	}
+	all.Wait()
+	left := w.keys[:0]
+	for i, k := range w.keys {
+		if errs[i] != nil {
+			left = append(left, k)
+		}
+	}
+	w.keys = left
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return err == errNotEnded })...)
+}
+
+var errNotEnded = errors.New("larder: not to be ended yet")
+
 // ending returns the context of a write's end.
-func (w *writing) ending(ctx context.Context) (context.Context, context.CancelFunc) {
+func (w *Writing) ending(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), w.opts.EndTimeout)
 }
 
 // end tells the cache of one key. That may be repeated.
-func (w *writing) end(ctx context.Context, k markedKey) (err error) {
+func (w *Writing) end(ctx context.Context, k markedKey) (err error) {
 	for range endAttempts {
 		if k.mark != (WriteMark{}) {
 			err = w.marker.EndWrite(ctx, k.key, k.mark)
@@ -244,6 +328,10 @@ func (t *Typed[V]) Write(ctx context.Context, key string, opts EntryOptions, wri
 	if _, _, err := opts.Resolve(EntryOptions{}, time.Now()); err != nil {
 		return value, err
 	}
+	tried := opts
+	if err := t.ageing(new(object[V]), &tried, Freshness{}, 0, ""); err != nil {
+		return value, err
+	}
 	if t.own != nil {
 		t.own.Invalidate(key)
 	}
@@ -257,7 +345,10 @@ func (t *Typed[V]) Write(ctx context.Context, key string, opts EntryOptions, wri
 		done = err == nil
 		return err
 	}, func(ctx context.Context) error {
-		return t.endWrite(ctx, w, value, opts, done)
+		if !done {
+			return t.end(ctx, w, key)
+		}
+		return t.EndWriting(ctx, w, key, value, opts)
 	})
 	if !done {
 		var zero V
@@ -266,20 +357,40 @@ func (t *Typed[V]) Write(ctx context.Context, key string, opts EntryOptions, wri
 	return value, err
 }
 
-// endWrite ends a write of one key, with its value if that was written.
-func (t *Typed[V]) endWrite(ctx context.Context, w *writing, value V, opts EntryOptions, done bool) error {
+// EndWriting ends the write of key, one of those that w marked, and stores value in
+// the step that does so, as Typed.Write does: for a source that was written. w must
+// be of t's cache. What it could not end is left to Writing.End. One round trip.
+func (t *Typed[V]) EndWriting(ctx context.Context, w *Writing, key string, value V, opts EntryOptions) error {
+	at := slices.IndexFunc(w.keys, func(k markedKey) bool { return k.key == key })
+	if at < 0 || w.keys[at].mark == (WriteMark{}) || t.bypassed(ctx) {
+		return t.end(ctx, w, key)
+	}
 	if t.own != nil {
-		defer t.own.Invalidate(w.keys[0].key)
+		defer t.own.Invalidate(key)
 	}
-	if done && w.keys[0].mark != (WriteMark{}) && !t.bypassed(ctx) {
-		within, cancel := w.ending(ctx)
-		defer cancel()
-		opts.Mark = w.keys[0].mark
-		err := shielded(func() error { return t.put(within, w.keys[0].key, &object[V]{value: value}, opts) })
-		if err == nil || errors.Is(err, ErrWriteOverlapped) {
-			return nil
+	within, cancel := w.ending(ctx)
+	defer cancel()
+	opts = opts.Inherit(t.opts.Defaults)
+	opts.Lease, opts.Mark = Lease{}, w.keys[at].mark
+	err := shielded(func() error {
+		o := &object[V]{value: value}
+		if err := t.ageing(o, &opts, Freshness{}, 0, ""); err != nil {
+			return err
 		}
-		t.shared.fillRefused(within, err)
+		return t.put(within, key, o, opts)
+	})
+	if err == nil || errors.Is(err, ErrWriteOverlapped) {
+		w.keys = slices.Delete(w.keys, at, at+1)
+		return nil
 	}
-	return w.endAll(ctx)
+	t.shared.fillRefused(within, err)
+	return t.end(ctx, w, key)
+}
+
+// end ends the write of key without a value.
+func (t *Typed[V]) end(ctx context.Context, w *Writing, key string) error {
+	if t.own != nil {
+		defer t.own.Invalidate(key)
+	}
+	return w.endOf(ctx, func(k markedKey) bool { return k.key == key })
 }

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/memory"
 )
@@ -17,30 +15,6 @@ type product struct{ ID int }
 const benchKeys = 1024
 
 func benchKey(i int) string { return fmt.Sprintf("product:%d", i) }
-
-// BenchmarkOtterHit is what a hit of the engine costs by itself, with its own
-// expiration: the measure for BenchmarkGetObjectHit.
-func BenchmarkOtterHit(b *testing.B) {
-	c := otter.Must(&otter.Options[string, any]{
-		MaximumWeight:    64 << 20,
-		Weigher:          func(string, any) uint32 { return 256 },
-		ExpiryCalculator: otter.ExpiryWriting[string, any](time.Hour),
-	})
-	defer c.StopAllGoroutines()
-	keys := make([]string, benchKeys)
-	for i := range keys {
-		keys[i] = benchKey(i)
-		c.Set(keys[i], &product{i})
-	}
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for i := 0; pb.Next(); i++ {
-			if _, ok := c.GetIfPresent(keys[i%benchKeys]); !ok {
-				b.Error("miss")
-			}
-		}
-	})
-}
 
 func BenchmarkGetObjectHit(b *testing.B) {
 	cancelable, cancel := context.WithCancel(context.Background())
@@ -101,17 +75,6 @@ func BenchmarkAppendToHit(b *testing.B) {
 	for b.Loop() {
 		c.AppendTo(ctx, buf, "key")
 	}
-}
-
-// BenchmarkOtterSet is the measure for BenchmarkSetObject.
-func BenchmarkOtterSet(b *testing.B) {
-	c := otter.Must(&otter.Options[string, any]{
-		MaximumWeight:    64 << 20,
-		Weigher:          func(string, any) uint32 { return 256 },
-		ExpiryCalculator: otter.ExpiryWriting[string, any](time.Hour),
-	})
-	defer c.StopAllGoroutines()
-	benchSet(b, func(key string, p *product) { c.Set(key, p) })
 }
 
 func BenchmarkSetObject(b *testing.B) {

@@ -105,8 +105,8 @@ func TestACacheLivesAndEndsInABubble(t *testing.T) {
 	})
 }
 
-// Years pass in no time, because the janitor rests while nothing expires.
-func TestTheJanitorRestsAndWakesInTime(t *testing.T) {
+// Years pass in no time, because no timer is set while nothing expires.
+func TestTimersRestAndFireInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const year = 365 * 24 * time.Hour
 		c := open(t, nil)

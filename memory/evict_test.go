@@ -25,7 +25,7 @@ func testOnEvictIsToldTheCause(t *testing.T) {
 	c := open(t, &memory.Options{MaxEntries: 2, OnEvict: left.add})
 	next := func() string {
 		t.Helper()
-		synctest.Wait() // the janitor may be at it
+		synctest.Wait() // a timer may be at it
 		all := left.list()
 		left.all = nil
 		var b strings.Builder

@@ -60,7 +60,7 @@ func TestExpirationIsExact(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := open(t, &memory.Options{Defaults: tc.defaults})
-				time.Sleep(12345678 * time.Nanosecond) // off the janitor's beat
+				time.Sleep(12345678 * time.Nanosecond) // off the timers' beat
 				start := time.Now()
 				if tc.absolute > 0 {
 					tc.opts.AbsoluteExpiration = start.Add(tc.absolute)
@@ -101,7 +101,7 @@ func TestExpiredEntriesAreReclaimedUnread(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				seen, left := &events{}, &evictions{}
 				c := open(t, &memory.Options{Observer: seen, OnEvict: left.add})
-				time.Sleep(time.Hour) // the janitor rests
+				time.Sleep(time.Hour) // no timer is set
 				for i := range 10 {
 					set(t, c, strconv.Itoa(i), "v", tc.opts)
 				}
@@ -127,7 +127,7 @@ func TestExpiredEntriesAreReclaimedUnread(t *testing.T) {
 	}
 }
 
-// An expired entry is found by a read, a write, a removal, or the janitor; it
+// An expired entry is found by a read, a write, a removal, or a timer; it
 // counts as one expiration whoever finds it.
 func TestAnExpirationCountsOnce(t *testing.T) {
 	nobody := call{"nobody", func(*memory.Cache, context.Context, string) error { return nil }}

@@ -22,8 +22,8 @@ func (c *Cache) ExplainAs(ctx context.Context, key string, judge func(as cache.S
 	now := c.now()
 	var found []cache.Reason
 	var lease cache.Lease
-	if e := c.engine.peek(key); e != nil {
-		found = append(found, e.explain(now, judge))
+	if n := c.engine.Peek(key); n != nil {
+		found = append(found, explain(n, now, judge))
 	}
 	if r, ok := c.leases.peek(key, now); ok {
 		state := cache.StateHold
@@ -45,15 +45,16 @@ func (c *Cache) ExplainAs(ctx context.Context, key string, judge func(as cache.S
 	return c.coordinator.Explain(key, lease, found...), nil
 }
 
-// explain says what e is to a reader.
-func (e *entry) explain(now int64, judge func(as cache.State, held any) (cache.State, error)) cache.Reason {
+// explain says what n is to a reader.
+func explain(n *node, now int64, judge func(as cache.State, held any) (cache.State, error)) cache.Reason {
+	e := &n.Value
 	if e.lapsed() {
 		return cache.Reason{State: cache.StateRegionExpired}
 	}
-	if e.expired(now) {
+	if expired(n, now) {
 		return cache.Reason{State: cache.StateExpired}
 	}
-	r := cache.Reason{TTL: e.left(now), Sliding: time.Duration(e.window), Locked: e.lockAt(now) != nil}
+	r := cache.Reason{TTL: left(n, now), Sliding: time.Duration(e.window), Locked: e.lockAt(now) != nil}
 	switch e.kind {
 	case kindBytes:
 		r.State, r.Err = judge(cache.StateValue, []byte(e.bytes))

@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"math"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -10,39 +9,6 @@ import (
 
 	"github.com/larder-go/larder/cache"
 )
-
-func TestLimitsNeverLetMoreIn(t *testing.T) {
-	for _, entries := range []int{0, 1, 2, 3, 7, 100, 8193, 1 << 20, math.MaxInt32, math.MaxInt} {
-		for _, bytes := range []int64{0, 1, 3, 1000, 64 << 20, math.MaxUint32, 1 << 33, 1 << 40, math.MaxInt64} {
-			l := newLimits(entries, bytes)
-			if l.capacity < 1 {
-				t.Errorf("%d, %d: capacity %d", entries, bytes, l.capacity)
-			}
-			if bytes == 0 {
-				bytes = DefaultMaxBytes
-			}
-			for _, weight := range []int64{1, 2, 256, bytes/3 + 1, bytes / 2, bytes} {
-				if weight > bytes || weight < 1 {
-					continue
-				}
-				charge := l.charge(weight)
-				if charge < 1 || charge > math.MaxInt32 && l.bytes > 0 {
-					t.Errorf("%d, %d: weight %d is charged %d", entries, bytes, weight, charge)
-				}
-				fit := l.capacity / charge
-				if entries > 0 && fit > int64(entries) && entries < math.MaxInt32 {
-					t.Errorf("%d, %d: %d entries of weight %d fit", entries, bytes, fit, weight)
-				}
-				if l.bytes > 0 && fit > l.bytes/weight {
-					t.Errorf("%d, %d: %d entries of weight %d fit", entries, bytes, fit, weight)
-				}
-			}
-			if entries > 0 && entries < 1<<20 && bytes >= int64(entries) && l.capacity/l.charge(1) != int64(entries) {
-				t.Errorf("%d, %d: %d small entries fit", entries, bytes, l.capacity/l.charge(1))
-			}
-		}
-	}
-}
 
 func TestLeasesAreBounded(t *testing.T) {
 	l := newLeases()
@@ -106,7 +72,7 @@ func TestAbandonedLeasesAreSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close(t.Context())
-		time.Sleep(time.Hour) // the janitor rests
+		time.Sleep(time.Hour) // no timer is set
 		for i := range 1000 {
 			if _, err := c.Lease(t.Context(), strconv.Itoa(i), 10*time.Second); err != nil {
 				t.Fatal(err)
@@ -124,15 +90,15 @@ func TestAbandonedLeasesAreSwept(t *testing.T) {
 }
 
 func TestAReadThatComesTooLateDoesNotSaveAnEntry(t *testing.T) {
-	e := newEntry("k", kindBytes, 0, cache.Lifetime{Sliding: 10}, false)
-	if e.end(9) {
+	n := (&draft{life: cache.Lifetime{Sliding: 10}}).node("k", 0)
+	if end(n, 9) {
 		t.Error("ended before its deadline")
 	}
-	seen := e.deadline.Load()
-	if !e.end(10) {
+	seen := n.Deadline()
+	if !end(n, 10) {
 		t.Error("not ended at its deadline")
 	}
-	if e.deadline.CompareAndSwap(seen, 19) || !e.expired(10) {
+	if n.MoveDeadline(seen, 19) || n.Slide(9, 10, never) || !expired(n, 10) {
 		t.Error("came back")
 	}
 }
@@ -171,19 +137,4 @@ func TestSlowCallbacksHoldUpWriters(t *testing.T) {
 			t.Errorf("%d calls, want %d", n, writers*(each-1))
 		}
 	})
-}
-
-// The engine must not reclaim an entry before its deadline.
-func TestReclaimIsNeverBeforeTheDeadline(t *testing.T) {
-	for _, life := range []cache.Lifetime{
-		{}, {TTL: 1}, {TTL: cache.MaxTTL}, {Sliding: 1}, {Sliding: cache.MaxTTL},
-		{Sliding: time.Second, TTL: 1500 * time.Millisecond}, {Sliding: time.Hour, TTL: time.Second},
-	} {
-		for _, now := range []int64{0, 1, 1 << 60} {
-			e := newEntry("k", kindBytes, now, life, false)
-			if e.reclaim.Load() < e.deadline.Load() || e.deadline.Load() <= now || e.deadline.Load() > e.absolute {
-				t.Errorf("%+v at %d: deadline %d, reclaimed at %d", life, now, e.deadline.Load(), e.reclaim.Load())
-			}
-		}
-	}
 }

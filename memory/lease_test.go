@@ -112,7 +112,7 @@ func TestRefusedWritesLeaveTheLease(t *testing.T) {
 func TestALeaseRunsOutAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := open(t, nil)
-		time.Sleep(500 * time.Millisecond) // off the janitor's beat
+		time.Sleep(500 * time.Millisecond) // off the timers' beat
 		l := lease(t, c, "k", cache.LeaseGranted)
 		time.Sleep(time.Minute - 1)
 		lease(t, c, "k", cache.LeaseBusy)

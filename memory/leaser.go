@@ -51,7 +51,7 @@ func (c *Cache) Extend(ctx context.Context, key string, lease cache.Lease, ttl t
 	deadline := now + int64(min(ttl, cache.MaxTTL))
 	stands := c.leases.extend(key, lease, now, deadline)
 	if stands {
-		c.janitor.expect(deadline)
+		c.sweeper.expect(deadline)
 	}
 	return stands, nil
 }
@@ -69,15 +69,15 @@ func (c *Cache) Release(ctx context.Context, key string, lease cache.Lease) erro
 // comes between.
 func (c *Cache) lease(key string, ttl time.Duration) (reply cache.LeaseReply) {
 	moment := c.regions.moment()
-	c.engine.compute(key, func(old *entry) *entry {
+	c.alter(key, func(old *node) *node {
 		now := c.now()
-		if old != nil && !old.expired(now) {
+		if old != nil && !expired(old, now) {
 			reply.State = cache.LeaseFound
 			return old
 		}
 		deadline := now + int64(min(ttl, cache.MaxTTL))
 		reply = c.leases.grant(key, now, deadline)
-		c.janitor.expect(deadline)
+		c.sweeper.expect(deadline)
 		return old
 	})
 	reply.Moment = moment

@@ -76,86 +76,53 @@ func newHandle() cache.LockHandle {
 	return h
 }
 
-// version returns the version of e, which is in the table or was: what the
+// version returns the version of n, which is in the table or was: what the
 // cache's versions have in common, and the number of the write.
-func (c *Cache) version(e *entry) cache.Version {
+func (c *Cache) version(n *node) cache.Version {
 	var v cache.Version
 	binary.BigEndian.PutUint64(v[:8], c.id)
-	binary.BigEndian.PutUint64(v[8:], e.write)
+	binary.BigEndian.PutUint64(v[8:], n.Value.write)
 	return v
 }
 
-// standing returns old if it is live at now, and nil if it is not and stays so.
-// The key's lock is held.
-func standing(old *entry, now int64) *entry {
-	if old == nil || old.end(now) {
-		return nil
-	}
-	return old
+// lockUntil puts a lock on n, until which it does not expire, and restarts its
+// sliding window. The key's lock is held, and n is live at now.
+func lockUntil(n *node, handle cache.LockHandle, now, end int64) {
+	slide(n, now)
+	n.Value.lock.Store(&lock{handle, end, n.Value.order()})
 }
 
-// left returns how long e lives if nothing befalls it.
-func (e *entry) left(now int64) time.Duration {
-	end := e.deadline.Load()
-	if end == never {
-		return cache.NoExpiry
-	}
-	if l := e.lockAt(now); l != nil {
-		end = max(end, l.end)
-	}
-	return time.Duration(max(0, end-now))
-}
-
-// lockUntil puts a lock on e, until which e does not expire, and restarts its
-// sliding window. The key's lock is held, and e is live at now.
-func (e *entry) lockUntil(handle cache.LockHandle, now, end int64) {
-	deadline := e.slide(now)
-	e.reclaim.Store(max(e.reclaim.Load(), e.reclaimAfter(deadline), end))
-	e.lock.Store(&lock{handle, end, e.order()})
-}
-
-// slide restarts the sliding window of e, if it has one, and returns the
-// deadline.
-func (e *entry) slide(now int64) int64 {
+// slide restarts the sliding window of n exactly, if it has one, and reports
+// whether n is live at now but for regions: a lock keeps it beyond its deadline.
+func slide(n *node, now int64) bool {
+	e := &n.Value
 	for {
-		deadline := e.deadline.Load()
+		deadline := n.Deadline()
+		if now >= deadline && e.lockAt(now) == nil {
+			return false
+		}
 		next := min(now+e.window, e.absolute)
-		if e.window == 0 || next <= deadline || e.deadline.CompareAndSwap(deadline, next) {
-			return max(deadline, e.deadline.Load())
+		if !e.sliding || next <= deadline || n.MoveDeadline(deadline, next) {
+			return true
 		}
 	}
 }
 
-// unlock ends the lock on e. The engine may reclaim e as if there had been none:
-// reads that go on meanwhile may move a sliding deadline to a window from now,
-// which is why that counts here. The key's lock is held.
-func (e *entry) unlock(now int64) {
-	e.setOrder(e.order())
-	last := e.deadline.Load()
-	if e.window > 0 {
-		last = max(last, min(now+e.window, e.absolute))
-	}
-	e.reclaim.Store(e.reclaimAfter(last))
-}
+// unlock ends the lock on e. The key's lock is held.
+func (e *entry) unlock() { e.setOrder(e.order()) }
 
-// renewed returns a copy of e that lives for ttl from now, or as long as its
-// sliding window lets it; never: as ttl. It has the version and order of e, the
-// place of e in all accounts, and no lock.
-func (e *entry) renewed(now, ttl int64) *entry {
-	next := &entry{
-		kind: e.kind, pinned: e.pinned, window: e.window, absolute: never,
-		object: e.object, bytes: e.bytes, key: e.key, weight: e.weight, write: e.write, stamp: e.stamp,
-	}
-	next.account.setCharge(e.account.charge())
-	next.setOrder(e.order())
+// renewed returns a copy of n that lives for ttl from now, or as long as its
+// sliding window lets it; never: as ttl. It has the version and order of n, the
+// place of n in all accounts, and no lock.
+func renewed(n *node, now, ttl int64) *node {
+	e, absolute := &n.Value, int64(never)
 	if ttl != never {
-		next.absolute = now + ttl
+		absolute = now + ttl
 	}
-	deadline := next.absolute
-	if e.window > 0 {
-		deadline = min(deadline, now+e.window)
-	}
-	next.deadline.Store(deadline)
-	next.reclaim.Store(next.reclaimAfter(deadline))
+	next := newNode(n.Key(), &draft{
+		kind: e.kind, pinned: n.Pinned(), object: e.object, bytes: e.bytes, weight: n.Weight(), stamp: e.stamp,
+	}, e.window, absolute, now)
+	next.Value.write = e.write
+	next.Value.setOrder(e.order())
 	return next
 }

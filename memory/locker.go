@@ -16,7 +16,7 @@ var errTooManyLocks = fmt.Errorf("%w: too many locks on absent keys", cache.ErrU
 func (c *Cache) GetAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.VersionedItem, cache.LockHandle, error) {
 	item, found, handle, err := getAndLock[[]byte](ctx, c, key, ttl, opts, kindBytes)
 	if found != nil {
-		item.Value = copyOf(found.bytes)
+		item.Value = copyOf(found.Value.bytes)
 	}
 	return item, handle, err
 }
@@ -25,14 +25,14 @@ func (c *Cache) GetAndLock(ctx context.Context, key string, ttl time.Duration, o
 func (c *Cache) GetObjectAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.Versioned[any], cache.LockHandle, error) {
 	item, found, handle, err := getAndLock[any](ctx, c, key, ttl, opts, kindObject)
 	if found != nil {
-		item.Value = found.object
+		item.Value = found.Value.object
 	}
 	return item, handle, err
 }
 
 // getAndLock locks the entry of this kind under key, or the key alone: then found
 // is nil.
-func getAndLock[V any](ctx context.Context, c *Cache, key string, ttl time.Duration, opts cache.LockOptions, want kind) (item cache.Versioned[V], found *entry, handle cache.LockHandle, err error) {
+func getAndLock[V any](ctx context.Context, c *Cache, key string, ttl time.Duration, opts cache.LockOptions, want kind) (item cache.Versioned[V], found *node, handle cache.LockHandle, err error) {
 	const op = "get_and_lock"
 	if err := c.check(ctx, key); err != nil {
 		return item, nil, handle, opError(op, key, err)
@@ -48,11 +48,11 @@ func getAndLock[V any](ctx context.Context, c *Cache, key string, ttl time.Durat
 		return cache.Versioned[V]{}, nil, handle, opError(op, key, err)
 	}
 	if found == nil {
-		c.counters.miss()
+		c.engine.Miss()
 		c.observe(ctx, cache.EventMiss, "get", 1)
 		return item, nil, taken, nil
 	}
-	c.counters.hit()
+	c.engine.Hit()
 	c.observe(ctx, cache.EventHit, "get", 1)
 	return item, found, taken, nil
 }
@@ -60,9 +60,9 @@ func getAndLock[V any](ctx context.Context, c *Cache, key string, ttl time.Durat
 // takeLock locks the entry under key and returns it, or if there is none the
 // key if it may. The fencing token is made under the key's lock, so it is greater
 // than that of the lock before.
-func takeLock[V any](c *Cache, key string, handle cache.LockHandle, lasts int64, force bool, want kind) (found *entry, item cache.Versioned[V], err error) {
+func takeLock[V any](c *Cache, key string, handle cache.LockHandle, lasts int64, force bool, want kind) (found *node, item cache.Versioned[V], err error) {
 	var end int64
-	c.engine.compute(key, func(old *entry) *entry {
+	c.alter(key, func(old *node) *node {
 		now := c.now()
 		end = now + lasts
 		live := standing(old, now)
@@ -72,20 +72,22 @@ func takeLock[V any](c *Cache, key string, handle cache.LockHandle, lasts int64,
 			return nil
 		}
 		switch {
-		case live.kind != want:
+		case live.Value.kind != want:
 			err = cache.ErrWrongType
-		case live.lockAt(now) != nil:
+		case live.Value.lockAt(now) != nil:
 			err = cache.ErrLocked
 		default:
-			live.slide(now)
+			slide(live, now)
 			item = itemOf[V](c, live, now)
 			item.Locked, item.Fence = true, c.fences.next(time.Now())
-			live.lockUntil(handle, now, end)
+			lockUntil(live, handle, now, end)
 			found = live
 		}
 		return live
 	})
-	c.janitor.expect(end)
+	if found == nil && err == nil {
+		c.sweeper.expect(end)
+	}
 	return found, item, err
 }
 
@@ -106,21 +108,21 @@ func (c *Cache) lockAbsent(key string, handle cache.LockHandle, now, end int64, 
 	return nil
 }
 
-// holds returns nil if handle is that of the lock on the live entry e under key,
-// or of the forced lock if e is nil.
-func (c *Cache) holds(e *entry, key string, handle cache.LockHandle, now int64) error {
+// holds returns nil if handle is that of the lock on the live node n under key,
+// or of the forced lock if n is nil.
+func (c *Cache) holds(n *node, key string, handle cache.LockHandle, now int64) error {
 	var of cache.LockHandle
-	if e == nil {
+	if n == nil {
 		forced, stands := c.leases.lockAt(key, now)
 		if !stands {
 			return cache.ErrNoEntry
 		}
 		of = forced
 	} else {
-		if e.kind == kindCounter {
+		if n.Value.kind == kindCounter {
 			return cache.ErrWrongType
 		}
-		l := e.lockAt(now)
+		l := n.Value.lockAt(now)
 		if l == nil {
 			return cache.ErrNotLocked
 		}
@@ -134,8 +136,8 @@ func (c *Cache) holds(e *entry, key string, handle cache.LockHandle, now int64) 
 
 // ifHolds allows what holds allows, if it is of this kind.
 func (c *Cache) ifHolds(want kind, key string, handle cache.LockHandle) condition {
-	return func(old *entry, now int64) error {
-		if old != nil && old.kind != want {
+	return func(old *node, now int64) error {
+		if old != nil && old.Value.kind != want {
 			return cache.ErrWrongType
 		}
 		return c.holds(old, key, handle, now)
@@ -174,7 +176,7 @@ func (c *Cache) Unlock(ctx context.Context, key string, handle cache.LockHandle,
 			return opError("unlock", key, err)
 		}
 	}
-	return opError("unlock", key, c.transform(key, func(live *entry, now int64) (*entry, error) {
+	return opError("unlock", key, c.transform(key, func(live *node, now int64) (*node, error) {
 		if err := c.holds(live, key, handle, now); err != nil {
 			return live, err
 		}
@@ -183,9 +185,9 @@ func (c *Cache) Unlock(ctx context.Context, key string, handle cache.LockHandle,
 			return nil, nil
 		}
 		if ttl != 0 {
-			return c.renew(live, now, lives), nil
+			return renewed(live, now, lives), nil
 		}
-		live.unlock(now)
+		live.Value.unlock()
 		return standing(live, now), nil
 	}))
 }
@@ -199,7 +201,7 @@ func (c *Cache) RemoveLocked(ctx context.Context, key string, handle cache.LockH
 	if err := checkHandle(handle); err != nil {
 		return false, opError("remove_locked", key, err)
 	}
-	removed, err = c.removeIf(key, func(old *entry, now int64) error { return c.holds(old, key, handle, now) })
+	removed, err = c.removeIf(key, func(old *node, now int64) error { return c.holds(old, key, handle, now) })
 	return removed, opError("remove_locked", key, err)
 }
 
@@ -213,17 +215,16 @@ func (c *Cache) ResetTTL(ctx context.Context, key string, ttl time.Duration) err
 	if err != nil {
 		return opError("reset_ttl", key, err)
 	}
-	return opError("reset_ttl", key, c.transform(key, func(live *entry, now int64) (*entry, error) {
+	return opError("reset_ttl", key, c.transform(key, func(live *node, now int64) (*node, error) {
 		switch {
 		case live == nil:
 			return nil, cache.ErrNoEntry
-		case live.kind == kindCounter:
+		case live.Value.kind == kindCounter:
 			return live, cache.ErrWrongType
 		}
-		next := c.renew(live, now, lives)
-		if l := live.lockAt(now); l != nil {
-			next.lock.Store(l)
-			next.reclaim.Store(max(next.reclaim.Load(), l.end))
+		next := renewed(live, now, lives)
+		if l := live.Value.lockAt(now); l != nil {
+			next.Value.lock.Store(l)
 		}
 		return next, nil
 	}))
@@ -231,28 +232,15 @@ func (c *Cache) ResetTTL(ctx context.Context, key string, ttl time.Duration) err
 
 // transform replaces the live entry under key, or nil, by what change returns,
 // in one step. Its value stays, so no load is ended.
-func (c *Cache) transform(key string, change func(live *entry, now int64) (*entry, error)) (err error) {
-	var next *entry
-	c.engine.tell(c.now())
-	c.engine.compute(key, func(old *entry) *entry {
+func (c *Cache) transform(key string, change func(live *node, now int64) (*node, error)) (err error) {
+	c.alter(key, func(old *node) *node {
 		now := c.now()
+		var next *node
 		next, err = change(standing(old, now), now)
 		return next
 	})
-	if next != nil {
-		c.janitor.expect(next.reclaim.Load())
-	}
 	c.settle()
 	return err
-}
-
-// renew returns what takes the place of e, which is in the table, to live for
-// ttl from now. The key's lock is held.
-func (c *Cache) renew(e *entry, now, ttl int64) *entry {
-	next := e.renewed(now, ttl)
-	c.hot.leave(e)                                      // before its successor can be seen
-	c.charge(next, c.limits.Load().charge(next.weight)) // a Resize may have missed e
-	return next
 }
 
 // wholeTTL checks a ttl that must be positive and returns it as EntryOptions

@@ -24,7 +24,7 @@ func (c *Cache) BeginWrite(ctx context.Context, key string, ttl time.Duration) (
 	mark := cache.WriteMark{Writer: newLease()}
 	var end int64
 	c.coordinator.Invalidate(key)
-	c.engine.compute(key, func(old *entry) *entry {
+	c.alter(key, func(old *node) *node {
 		if c.closed.Load() { // again: Close drops what is there by now
 			err = cache.ErrClosed
 			return old
@@ -41,7 +41,7 @@ func (c *Cache) BeginWrite(ctx context.Context, key string, ttl time.Duration) (
 	if err != nil {
 		return cache.WriteMark{}, opError("begin_write", key, err)
 	}
-	c.janitor.expect(end)
+	c.sweeper.expect(end)
 	return mark, nil
 }
 
@@ -54,7 +54,7 @@ func (c *Cache) EndWrite(ctx context.Context, key string, mark cache.WriteMark) 
 		return opError("end_write", key, cache.ErrInvalidMark)
 	}
 	c.coordinator.Invalidate(key)
-	c.engine.compute(key, func(*entry) *entry {
+	c.alter(key, func(*node) *node {
 		c.leases.end(key, mark, c.now())
 		return nil
 	})
@@ -69,22 +69,23 @@ func (c *Cache) isMarked(key string, now int64) bool {
 	return marked
 }
 
-// putMarked ends the write that mark began, and puts e, made at madeAt, in the
+// putMarked ends the write that mark began, and puts n, made at madeAt, in the
 // table if nothing came between.
-func (c *Cache) putMarked(e *entry, mark cache.WriteMark, madeAt int64) (err error) {
+func (c *Cache) putMarked(n *node, mark cache.WriteMark, madeAt int64) (err error) {
 	c.fills.RLock() // as for a fill: Clear waits
 	defer c.fills.RUnlock()
-	c.engine.compute(e.key, func(old *entry) *entry {
+	key := n.Key()
+	c.put(n, func(old *node, room error) *node {
 		now := c.now()
 		err = cache.ErrWriteOverlapped
-		if c.leases.untouched(e.key, mark, now) {
-			err = c.admit(e, old, madeAt)
+		if c.leases.untouched(key, mark, now) {
+			err = c.admit(n, old, madeAt, room)
 		}
 		if err == nil {
-			c.leases.void(e.key)
-			return e
+			c.leases.void(key)
+			return n
 		}
-		c.leases.end(e.key, mark, now)
+		c.leases.end(key, mark, now)
 		return nil
 	})
 	return err

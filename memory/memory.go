@@ -6,14 +6,24 @@
 //
 // # Bounds
 //
-// While calls are storing, the limits may be exceeded by what those calls are
-// storing and no more: each makes room before it returns. See Options.
+// Entries and bytes are never beyond the limits, at any instant: a call makes
+// room before it stores. Pinned entries are not evicted for others, so it may be
+// that nothing else fits; a normal entry is then stored and evicted in the same
+// step, a pinned one refused with cache.ErrValueTooLarge.
 //
 // # Time
 //
-// An entry is never returned at or after its deadline, whatever the load. Its
-// memory is reclaimed within about two seconds of the deadline, or one minute
-// if its expiration is sliding, without anybody reading it.
+// An entry is not returned at or after its deadline, to the nanosecond of the
+// process's clock; the only exception is a process that was stopped, or so
+// starved that a timer was late by most of a second, and only for the moment
+// until its timers run again. Memory is reclaimed within about two seconds of
+// the deadline without anybody reading the entry, and no goroutine waits for
+// that.
+//
+// A read restarts a sliding window only if that moves the deadline by more than a
+// sixteenth of the window, or to the end of the TTL. So an entry lives for at
+// least fifteen sixteenths of its window after a read, and never longer than the
+// window. Refresh, and a lock, are exact.
 //
 // # Regions
 //
@@ -40,14 +50,16 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/engine"
 	"github.com/larder-go/larder/internal/sizeof"
 )
 
 // layer is what the cache calls itself in events.
 const layer = "memory"
 
-// Cache is an in-process cache. Make one with New and end it with Close. It is
-// safe for concurrent use, and has every capability that package cache knows.
+// Cache is an in-process cache. Make one with New. It is safe for concurrent use,
+// and has every capability that package cache knows. A cache that nobody refers to
+// any more is collected; Close ends it at once, with the loads in flight.
 //
 // A hit takes no lock and allocates nothing, except for the copy that Get
 // makes. A write takes the lock of its key for a moment.
@@ -55,27 +67,25 @@ type Cache struct {
 	// Immutable.
 	base          time.Time // time 0 of deadlines
 	id            uint64    // random; what its versions have in common
-	engine        *engine
+	engine        *engine.Engine[entry]
 	leases        *leases
 	regions       *regions
 	coordinator   *cache.Coordinator
 	observer      cache.Observer
 	notices       *notices // nil: nobody wants to know
-	janitor       *janitor
+	sweeper       *sweeper
 	defaults      cache.EntryOptions
 	maxValueBytes int
 	weigh         func(key string, value any) int64
 
-	closed   atomic.Bool
-	limits   atomic.Pointer[limits]
-	hot      hot // away from what writes change
+	closed atomic.Bool
+
+	_        [64]byte // keeps what writes change off the cache line of what hits look at
 	sizer    sizeof.Sizer
 	counters counters
 	fences   fences
 
-	fills    sync.RWMutex // held for reading by each fill
-	resizing sync.Mutex   // held while the engine's capacity changes
-	pinned   pins
+	fills sync.RWMutex // held for reading by each fill
 }
 
 var (
@@ -99,9 +109,8 @@ var (
 )
 
 // New returns a cache bounded as opts say; nil opts are the defaults, which
-// hold DefaultMaxBytes. It starts one goroutine, which Close ends. The error
-// names every option that was refused, each as a *cache.OptionError that wraps
-// cache.ErrInvalidConfig.
+// hold DefaultMaxBytes. It starts no goroutine. The error names every option that
+// was refused, each as a *cache.OptionError that wraps cache.ErrInvalidConfig.
 func New(opts *Options) (*Cache, error) {
 	var o Options
 	if opts != nil {
@@ -124,15 +133,10 @@ func New(opts *Options) (*Cache, error) {
 	if o.Observer != nil || o.OnEvict != nil {
 		c.notices = &notices{observer: o.Observer, onEvict: o.OnEvict}
 	}
-	c.hot.init()
-	l := newLimits(o.MaxEntries, o.MaxBytes)
-	c.limits.Store(l)
-	c.janitor = newJanitor(c)
-	var err error
-	if c.engine, err = newEngine(l.capacity, c.gone, c.janitor.ask); err != nil {
-		return nil, err
-	}
-	go c.janitor.run()
+	c.engine = engine.New(engine.Options[entry]{
+		Limits: limitsOf(o.MaxEntries, o.MaxBytes), Start: c.base, Gone: c.gone, Keep: keep, Tidied: c.tidied,
+	})
+	c.sweeper = newSweeper(c)
 	return c, nil
 }
 
@@ -147,12 +151,12 @@ func (c *Cache) Close(ctx context.Context) error {
 	}
 	c.closed.Store(true)
 	err := c.coordinator.Close(ctx)
-	if stopErr := c.janitor.stop(ctx); stopErr != nil {
+	c.engine.Close()
+	if stopErr := c.sweeper.stop(ctx); stopErr != nil {
 		return stopErr
 	}
-	c.engine.stop()
 	c.leases.voidAll()
-	c.engine.clear()
+	c.engine.Clear()
 	return err
 }
 
@@ -178,73 +182,4 @@ func (c *Cache) checkContext(ctx context.Context) error {
 		return cache.ErrClosed
 	}
 	return ctx.Err()
-}
-
-// tidy reclaims what is past its time, and returns how much that was.
-func (c *Cache) tidy() (expired uint64) {
-	before := c.counters.expirations.Load()
-	now := c.now()
-	c.engine.tell(now)
-	c.engine.maintain()
-	expired = c.counters.expirations.Load() - before
-	c.leases.sweep(now)
-	c.settle()
-	return expired
-}
-
-// nextReclaim returns when the next entry or lease can be reclaimed.
-func (c *Cache) nextReclaim() int64 {
-	next := c.leases.next()
-	for e := range c.engine.entries {
-		next = min(next, e.reclaim.Load())
-	}
-	return next
-}
-
-// gone is told by the engine about an entry that left the table, under the lock
-// of its key.
-func (c *Cache) gone(e *entry, cause Cause) {
-	c.forget(e, e.causeAt(c.now(), cause))
-}
-
-// forget accounts for an entry that leaves the table. The lock of its key is
-// held.
-func (c *Cache) forget(e *entry, cause Cause) {
-	c.hot.leave(e)
-	c.counters.entries.Add(-1)
-	c.counters.bytes.Add(-e.weight)
-	charge := e.account.charge()
-	c.counters.used.Add(-charge)
-	if e.pinned {
-		c.pinned.release(charge)
-	}
-	if c.closed.Load() {
-		return
-	}
-	switch cause {
-	case CauseExpired:
-		c.counters.expirations.Add(1)
-	case CauseCapacity:
-		c.counters.evictions.Add(1)
-	case CauseRemoved:
-		c.counters.removes.Add(1)
-	}
-	if c.notices != nil {
-		c.notices.add(e, cause)
-	}
-}
-
-// settle ends a call that may have changed the table, with no lock held: it
-// makes room and reports who left.
-func (c *Cache) settle() {
-	if c.pinned.changed.Load() {
-		c.fitEngine()
-	}
-	if c.counters.used.Load() > c.limits.Load().capacity {
-		c.engine.maintain()
-	}
-	c.hot.fit(c.counters.entries.Load())
-	if c.notices != nil {
-		c.notices.deliver()
-	}
 }

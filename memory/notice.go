@@ -32,7 +32,7 @@ type notices struct {
 }
 
 type notice struct {
-	entry *entry
+	node  *node
 	cause Cause
 }
 
@@ -41,9 +41,9 @@ const (
 	longQueue    = 1024
 )
 
-func (n *notices) add(e *entry, cause Cause) {
+func (n *notices) add(left *node, cause Cause) {
 	n.mu.Lock()
-	n.queue = append(n.queue, notice{e, cause})
+	n.queue = append(n.queue, notice{left, cause})
 	n.pending.Store(int64(len(n.queue)))
 	n.mu.Unlock()
 }
@@ -109,7 +109,7 @@ func (n *notices) call(left notice) {
 		return
 	}
 	defer reportPanic(n.observer, "evict")
-	n.onEvict(Eviction{Key: left.entry.key, Value: left.entry.value(), Cause: left.cause})
+	n.onEvict(Eviction{Key: left.node.Key(), Value: left.node.Value.value(), Cause: left.cause})
 }
 
 // reportPanic keeps a panic of the caller's code from going further. It is for

@@ -25,9 +25,7 @@ type Options struct {
 	// its key, its value and EntryOverhead, or EntryOptions.Size if that is
 	// given. Zero: no limit, if MaxEntries is given, and else DefaultMaxBytes.
 	//
-	// If both limits are given both hold, at a price: each entry takes at least
-	// MaxBytes/MaxEntries of the bytes, so a few entries above that average
-	// leave room for fewer than MaxEntries, although bytes are left.
+	// If both limits are given both hold.
 	MaxBytes int64
 
 	// MaxValueBytes is the longest byte value, or the largest weight of an
@@ -42,7 +40,7 @@ type Options struct {
 
 	// OnEvict is called once for each entry that leaves the cache, for whatever
 	// cause, soon after it has left, in no particular order. It runs on the
-	// goroutine of a call, or on the cache's own, several at once, and never
+	// goroutine of a call, or of a timer, several at once, and never
 	// under a lock: it may use the cache (except for Close), and a slow one
 	// slows down writers. A panic in it is reported to the Observer and goes no
 	// further. What is in the cache when it is closed is dropped without a call.

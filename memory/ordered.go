@@ -10,7 +10,7 @@ import (
 // SetIfNewer stores a copy of value under key unless the entry has this order or
 // a later one. See cache.Ordered.
 func (c *Cache) SetIfNewer(ctx context.Context, key string, value []byte, order uint64, opts cache.EntryOptions) error {
-	_, err := c.replace(ctx, "set_if_newer", key, checkOrder(order), c.ifOlder(key, kindBytes, order), func() (*entry, int64, error) {
+	_, err := c.replace(ctx, "set_if_newer", key, checkOrder(order), c.ifOlder(key, kindBytes, order), func() (*node, int64, error) {
 		return ordered(order)(c.prepareBytes(key, value, opts))
 	})
 	return newerOrSame(err)
@@ -18,7 +18,7 @@ func (c *Cache) SetIfNewer(ctx context.Context, key string, value []byte, order 
 
 // SetObjectIfNewer is SetIfNewer for an object. See cache.ObjectVersioner.
 func (c *Cache) SetObjectIfNewer(ctx context.Context, key string, value any, order uint64, opts cache.EntryOptions) error {
-	_, err := c.replace(ctx, "set_if_newer", key, checkOrder(order), c.ifOlder(key, kindObject, order), func() (*entry, int64, error) {
+	_, err := c.replace(ctx, "set_if_newer", key, checkOrder(order), c.ifOlder(key, kindObject, order), func() (*node, int64, error) {
 		return ordered(order)(c.prepareObject(key, value, opts))
 	})
 	return newerOrSame(err)
@@ -31,13 +31,13 @@ func checkOrder(order uint64) error {
 	return nil
 }
 
-// ordered gives an entry that was prepared its order.
-func ordered(order uint64) func(*entry, int64, error) (*entry, int64, error) {
-	return func(e *entry, now int64, err error) (*entry, int64, error) {
+// ordered gives a node that was prepared its order.
+func ordered(order uint64) func(*node, int64, error) (*node, int64, error) {
+	return func(n *node, now int64, err error) (*node, int64, error) {
 		if err == nil {
-			e.setOrder(order)
+			n.Value.setOrder(order)
 		}
-		return e, now, err
+		return n, now, err
 	}
 }
 
@@ -54,18 +54,18 @@ func newerOrSame(err error) error {
 // ifOlder allows no entry and no write mark, or an entry of this kind that is
 // older.
 func (c *Cache) ifOlder(key string, want kind, order uint64) condition {
-	return func(old *entry, now int64) error {
+	return func(old *node, now int64) error {
 		switch {
 		case old == nil && c.isMarked(key, now):
 			return cache.ErrBeingWritten
 		case old == nil:
 			return nil
-		case old.kind != want:
+		case old.Value.kind != want:
 			return cache.ErrWrongType
-		case old.order() == order:
+		case old.Value.order() == order:
 			return errSame
-		case old.order() > order:
-			return &cache.OutdatedError{Current: old.order()}
+		case old.Value.order() > order:
+			return &cache.OutdatedError{Current: old.Value.order()}
 		}
 		return nil
 	}

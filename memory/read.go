@@ -8,40 +8,40 @@ import (
 
 // Get returns a copy of the bytes under key. See cache.Cache.
 func (c *Cache) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	e, err := c.read(ctx, "get", key, kindBytes)
-	if e == nil {
+	n, err := c.read(ctx, "get", key, kindBytes)
+	if n == nil {
 		return nil, false, err
 	}
-	return copyOf(e.bytes), true, nil
+	return copyOf(n.Value.bytes), true, nil
 }
 
 // AppendTo appends the bytes under key to dst. It allocates only if dst has no
 // room for them. See cache.Appender.
 func (c *Cache) AppendTo(ctx context.Context, dst []byte, key string) ([]byte, bool, error) {
-	e, err := c.read(ctx, "get", key, kindBytes)
-	if e == nil {
+	n, err := c.read(ctx, "get", key, kindBytes)
+	if n == nil {
 		return dst, false, err
 	}
-	return append(dst, e.bytes...), true, nil
+	return append(dst, n.Value.bytes...), true, nil
 }
 
 // GetObject returns the object under key, which the caller shares with every
 // other reader. A hit does not allocate. See cache.Objects.
 func (c *Cache) GetObject(ctx context.Context, key string) (any, bool, error) {
-	e, err := c.read(ctx, "get", key, kindObject)
-	if e == nil {
+	n, err := c.read(ctx, "get", key, kindObject)
+	if n == nil {
 		return nil, false, err
 	}
-	return e.object, true, nil
+	return n.Value.object, true, nil
 }
 
 // Count returns the counter under key. See cache.Counter.
 func (c *Cache) Count(ctx context.Context, key string) (int64, bool, error) {
-	e, err := c.read(ctx, "count", key, kindCounter)
-	if e == nil {
+	n, err := c.read(ctx, "count", key, kindCounter)
+	if n == nil {
 		return 0, false, err
 	}
-	return e.number().Load(), true, nil
+	return n.Value.number().Load(), true, nil
 }
 
 // GetMany returns copies of the bytes under keys. See cache.Batcher.
@@ -57,17 +57,17 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]cache.Result, err
 			r.Err = opError("get", key, r.Err)
 			continue
 		}
-		e, err := c.judge(c.engine.find(key), kindBytes)
+		n, err := c.judge(c.engine.Find(key), kindBytes)
 		switch {
 		case err != nil:
 			r.Err = opError("get", key, err)
-		case e == nil:
+		case n == nil:
 			misses++
-			c.counters.miss()
+			c.engine.Miss()
 		default:
 			hits++
-			c.counters.hit()
-			r.Value, r.Found = copyOf(e.bytes), true
+			c.engine.Hit()
+			r.Value, r.Found = copyOf(n.Value.bytes), true
 		}
 	}
 	c.observe(ctx, cache.EventHit, "get", hits)
@@ -75,134 +75,96 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]cache.Result, err
 	return results, nil
 }
 
-// Refresh restarts the sliding window of the entry under key. See cache.Cache.
+// Refresh restarts the sliding window of the entry under key, exactly. See
+// cache.Cache.
 func (c *Cache) Refresh(ctx context.Context, key string) error {
 	if err := c.check(ctx, key); err != nil {
 		return opError("refresh", key, err)
 	}
-	if e := c.engine.find(key); e != nil {
-		c.use(e)
+	if n := c.engine.Find(key); n != nil && c.use(n) {
+		slide(n, c.now())
 	}
 	return nil
 }
 
-// read finds the live entry of that kind under key and counts a hit or a miss;
-// a miss is nil. It does not keep key.
+// read finds the live node of that kind under key and counts a hit or a miss; a
+// miss is nil. It does not keep key.
 //
 // The usual hit is decided here, with as few calls as can be: what is in the
 // table has a good key, so only its length is checked before the look-up.
-func (c *Cache) read(ctx context.Context, op, key string, want kind) (*entry, error) {
+func (c *Cache) read(ctx context.Context, op, key string, want kind) (*node, error) {
 	if ctx == nil || c.closed.Load() || ctx.Err() != nil || len(key) > cache.MaxKeyLength {
 		return nil, c.check(ctx, key)
 	}
-	e := c.hot.find(key)
-	inHot := e != nil
-	if !inHot {
-		e = c.engine.find(key)
-	}
-	if e != nil && e.kind == want && e.window == 0 && !e.lapsed() && c.observer == nil {
-		if now := c.now(); now < e.absolute {
-			c.noteHit(e, now, inHot)
-			return e, nil
+	n := c.engine.Find(key)
+	if n != nil {
+		e := &n.Value
+		if e.kind == want && !e.sliding && !e.lapsed() && c.observer == nil && c.engine.Live(n) {
+			c.engine.Hit()
+			return n, nil
 		}
 	}
-	return c.readSlowly(ctx, op, key, want, e, inHot)
+	return c.readSlowly(ctx, op, key, want, n)
 }
 
-// noteHit counts a hit at now, and offers the entry to the hot table if it came
-// from the engine. If it did not, the engine, whose policy shall not take hot
-// entries for cold ones, is told unless it was told of another hit a moment ago:
-// so it knows every hit of a cache that is not very busy, and telling it never
-// takes more than a small part of a reader's time. While the cache is less than
-// half full the engine need not know what it is going to evict.
-func (c *Cache) noteHit(e *entry, now int64, inHot bool) {
-	s := c.counters.stripe()
-	n := s.hits.Add(1)
-	if !inHot {
-		c.hot.offer(e, n)
-		return
-	}
-	if now-s.told.Load() < hotSilence && n%hotReport != 0 {
-		return
-	}
-	s.told.Store(now)
-	if c.counters.used.Load() > c.limits.Load().capacity/2 {
-		c.engine.find(e.key)
-	}
-}
-
-func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, e *entry, inHot bool) (*entry, error) {
-	if e == nil {
+func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, n *node) (*node, error) {
+	if n == nil {
 		if err := cache.CheckKey(key); err != nil {
 			return nil, err
 		}
 	}
-	e, err := c.judge(e, want)
+	n, err := c.judge(n, want)
 	switch {
 	case err != nil:
 		return nil, err
-	case e == nil:
-		c.counters.miss()
+	case n == nil:
+		c.engine.Miss()
 		c.observe(ctx, cache.EventMiss, op, 1)
 	default:
-		c.noteHit(e, c.now(), inHot)
+		c.engine.Hit()
 		c.observe(ctx, cache.EventHit, op, 1)
 	}
-	return e, nil
+	return n, nil
 }
 
-// judge returns e, its sliding window restarted, if it is live and of that kind,
+// judge returns n, its sliding window restarted, if it is live and of that kind,
 // and nil if it is gone.
-func (c *Cache) judge(e *entry, want kind) (*entry, error) {
+func (c *Cache) judge(n *node, want kind) (*node, error) {
 	switch {
-	case e == nil:
+	case n == nil:
 		return nil, nil
-	case e.kind == want:
-		if c.use(e) {
-			return e, nil
+	case n.Value.kind == want:
+		if c.use(n) {
+			return n, nil
 		}
-	case !e.expired(c.now()):
+	case !expired(n, c.now()):
 		return nil, cache.ErrWrongType
 	default:
-		c.reclaim(e)
+		c.reclaim(n)
 	}
 	return nil, nil
 }
 
-// use reports whether e is live, and restarts its sliding window.
-//
-// Every read moves a sliding deadline exactly. The engine is told only when
-// the deadline would pass the time at which it may reclaim e, and before the
-// deadline moves, so it never reclaims a live entry.
-func (c *Cache) use(e *entry) bool {
-	now := c.now()
-	for {
-		deadline := e.deadline.Load()
-		if e.lapsed() || now >= deadline && e.lockAt(now) == nil {
-			c.reclaim(e)
-			return false
-		}
-		if e.window == 0 {
-			return true
-		}
-		next := min(now+e.window, e.absolute)
-		if next <= deadline {
-			return true
-		}
-		if next > e.reclaim.Load() {
-			c.engine.rewrite(e, func() { e.reclaim.Store(max(e.reclaim.Load(), e.reclaimAfter(next))) })
-		}
-		if e.deadline.CompareAndSwap(deadline, next) {
-			return true
-		}
+// use reports whether n is live, and restarts its sliding window, lazily: see
+// the package's documentation.
+func (c *Cache) use(n *node) bool {
+	e := &n.Value
+	switch {
+	case e.lapsed():
+	case !e.sliding && c.engine.Live(n), e.sliding && c.engine.Slide(n, e.window, e.absolute):
+		return true
+	case slide(n, c.now()): // it is locked
+		return true
 	}
+	c.reclaim(n)
+	return false
 }
 
-// reclaim removes e, which has expired, if it is still in the table.
-func (c *Cache) reclaim(e *entry) {
+// reclaim removes n, which has expired, if it is still in the table.
+func (c *Cache) reclaim(n *node) {
 	now := c.now()
-	c.engine.compute(e.key, func(old *entry) *entry {
-		if old != e || !e.end(now) {
+	c.alter(n.Key(), func(old *node) *node {
+		if old != n || !end(n, now) {
 			return old
 		}
 		return nil

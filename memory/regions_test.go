@@ -20,7 +20,7 @@ func expire(t testing.TB, c *memory.Cache, tokens ...cache.Token) {
 	}
 }
 
-// What is read again and again is served from the hot table, which must notice as
+// What is read again and again is found without a lock, and must be missed as
 // well.
 func TestHotEntriesExpireWithTheirRegions(t *testing.T) {
 	c := open(t, nil)

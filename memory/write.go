@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -22,9 +23,9 @@ func (c *Cache) SetObject(ctx context.Context, key string, value any, opts cache
 	if err := c.check(ctx, key); err != nil {
 		return opError("set", key, err)
 	}
-	e, now, err := c.prepareObject(key, value, opts)
+	n, now, err := c.prepareObject(key, value, opts)
 	if err == nil {
-		err = c.store(e, opts, now)
+		err = c.store(n, opts, now)
 	}
 	return opError("set", key, err)
 }
@@ -84,7 +85,7 @@ func (c *Cache) Clear(ctx context.Context) error {
 	c.leases.invalidateAll(c.now())
 	c.fills.Lock()
 	c.fills.Unlock() //lint:ignore SA2001 a barrier: who had spent a lease has stored by now
-	c.engine.clear()
+	c.engine.Clear()
 	c.leases.invalidateAll(c.now())
 	c.coordinator.InvalidateAll()
 	c.settle()
@@ -96,23 +97,24 @@ func (c *Cache) Increment(ctx context.Context, key string, delta int64, opts cac
 	if err := c.check(ctx, key); err != nil {
 		return 0, opError("increment", key, err)
 	}
-	fresh, _, err := c.prepare(key, kindCounter, opts)
+	d := draft{kind: kindCounter, object: new(atomic.Int64)}
+	now, err := c.prepare(&d, opts)
 	if err != nil {
 		return 0, opError("increment", key, err)
 	}
-	if fresh.window > 0 {
+	if d.life.Sliding > 0 {
 		return 0, opError("increment", key, &cache.OptionError{Option: "EntryOptions.SlidingExpiration",
-			Value: time.Duration(fresh.window), Reason: "is not for counters", Err: cache.ErrInvalidTTL})
+			Value: d.life.Sliding, Reason: "is not for counters", Err: cache.ErrInvalidTTL})
 	}
-	if fresh.weight == 0 {
-		fresh.weight = entryWeight(key, counterSize)
+	if d.weight == 0 {
+		d.weight = entryWeight(key, counterSize)
 	}
-	if !c.limits.Load().fits(fresh.weight) {
+	if !c.engine.Fits(d.weight) {
 		return 0, opError("increment", key, cache.ErrValueTooLarge)
 	}
-	c.engine.find(key) // a use, which the change below is not for the engine
+	c.engine.Find(key) // a use, which the change below is not for the engine
 	c.coordinator.Invalidate(key)
-	n, err := c.addTo(fresh, delta)
+	n, err := c.addTo(d.node(key, now), delta)
 	c.coordinator.Invalidate(key)
 	c.settle()
 	return n, opError("increment", key, err)
@@ -120,32 +122,31 @@ func (c *Cache) Increment(ctx context.Context, key string, delta int64, opts cac
 
 // addTo adds delta to the counter in the table, or to fresh, which then goes
 // there.
-func (c *Cache) addTo(fresh *entry, delta int64) (n int64, err error) {
-	c.engine.compute(fresh.key, func(old *entry) *entry {
+func (c *Cache) addTo(fresh *node, delta int64) (n int64, err error) {
+	c.put(fresh, func(old *node, room error) *node {
 		counter := old
-		if old == nil || old.expired(c.now()) {
+		if old == nil || expired(old, c.now()) {
 			counter = fresh
 		}
-		if counter.kind != kindCounter {
+		if counter.Value.kind != kindCounter {
 			err = cache.ErrWrongType
 			return old
 		}
-		sum, ok := addInt64(counter.number().Load(), delta)
+		sum, ok := addInt64(counter.Value.number().Load(), delta)
 		if !ok {
 			err = cache.ErrOverflow
 			return old
 		}
 		if counter == fresh {
-			if err = c.admit(fresh, old, c.now()); err != nil {
+			if err = c.admit(fresh, old, c.now(), room); err != nil {
 				return old
 			}
 		}
-		c.leases.void(fresh.key)
-		counter.number().Store(sum)
+		c.leases.void(fresh.Key())
+		counter.Value.number().Store(sum)
 		n = sum
 		return counter
 	})
-	c.janitor.expect(fresh.reclaim.Load())
 	return n, err
 }
 
@@ -157,159 +158,133 @@ func addInt64(a, b int64) (sum int64, ok bool) {
 }
 
 func (c *Cache) setBytes(key string, value []byte, opts cache.EntryOptions) error {
-	e, now, err := c.prepareBytes(key, value, opts)
+	n, now, err := c.prepareBytes(key, value, opts)
 	if err != nil {
 		return err
 	}
-	return c.store(e, opts, now)
+	return c.store(n, opts, now)
 }
 
-// prepareBytes returns an entry that holds a copy of value, and the time it was
+// prepareBytes returns a node that holds a copy of value, and the time it was
 // made at.
-func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) (e *entry, now int64, err error) {
+func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) (n *node, now int64, err error) {
 	if value == nil {
 		return nil, 0, cache.ErrNilValue
 	}
 	if c.maxValueBytes > 0 && len(value) > c.maxValueBytes {
 		return nil, 0, cache.ErrValueTooLarge
 	}
-	if e, now, err = c.prepare(key, kindBytes, opts); err != nil {
+	d := draft{kind: kindBytes}
+	if now, err = c.prepare(&d, opts); err != nil {
 		return nil, 0, err
 	}
-	if e.weight == 0 {
-		e.weight = entryWeight(key, int64(len(value)))
+	if d.weight == 0 {
+		d.weight = entryWeight(key, int64(len(value)))
 	}
-	if !c.limits.Load().fits(e.weight) {
+	if !c.engine.Fits(d.weight) {
 		return nil, 0, cache.ErrValueTooLarge
 	}
-	e.bytes = string(value)
-	return e, now, nil
+	d.bytes = string(value)
+	return d.node(key, now), now, nil
 }
 
-// prepareObject returns an entry that holds value, and the time it was made at.
-func (c *Cache) prepareObject(key string, value any, opts cache.EntryOptions) (e *entry, now int64, err error) {
+// prepareObject returns a node that holds value, and the time it was made at.
+func (c *Cache) prepareObject(key string, value any, opts cache.EntryOptions) (n *node, now int64, err error) {
 	if value == nil {
 		return nil, 0, cache.ErrNilValue
 	}
-	if e, now, err = c.prepare(key, kindObject, opts); err != nil {
+	d := draft{kind: kindObject, object: value}
+	if now, err = c.prepare(&d, opts); err != nil {
 		return nil, 0, err
 	}
-	e.object = value
-	size := e.weight
+	size := d.weight
 	if size == 0 {
 		size = c.objectSize(key, value)
-		e.weight = entryWeight(key, size)
+		d.weight = entryWeight(key, size)
 	}
-	if c.maxValueBytes > 0 && size > int64(c.maxValueBytes) || !c.limits.Load().fits(e.weight) {
+	if c.maxValueBytes > 0 && size > int64(c.maxValueBytes) || !c.engine.Fits(d.weight) {
 		return nil, 0, cache.ErrValueTooLarge
 	}
-	return e, now, nil
+	return d.node(key, now), now, nil
 }
 
-// prepare checks opts and returns an entry without a value, its weight 0 if
-// opts give none, and the time it was made at.
-func (c *Cache) prepare(key string, kind kind, opts cache.EntryOptions) (e *entry, now int64, err error) {
-	if kind == kindCounter && len(opts.Tokens) > 0 {
-		return nil, 0, errCounterTokens
+// prepare checks opts and puts what they say in d, whose weight is 0 if they do
+// not give one. It returns the time.
+func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error) {
+	if d.kind == kindCounter && len(opts.Tokens) > 0 {
+		return 0, errCounterTokens
 	}
-	t := time.Now()
-	opts, life, err := opts.Resolve(c.defaults, t)
-	if err != nil {
-		return nil, 0, err
+	now = c.now()
+	t := c.base.Add(time.Duration(now)) // but for steps of the system's clock
+	if !opts.AbsoluteExpiration.IsZero() || !c.defaults.AbsoluteExpiration.IsZero() {
+		t = time.Now()
+		now = int64(t.Sub(c.base))
 	}
-	now = int64(t.Sub(c.base))
-	c.engine.tell(now)
-	e = newEntry(key, kind, now, life, opts.Priority == cache.PriorityPinned)
-	e.weight = min(opts.Size, maxSize)
+	if opts, d.life, err = opts.Resolve(c.defaults, t); err != nil {
+		return 0, err
+	}
+	d.pinned = opts.Priority == cache.PriorityPinned
+	d.weight = min(opts.Size, maxSize)
 	if len(opts.Tokens) > 0 {
-		if e.stamp = c.regions.stamp(opts.Tokens, opts.Since); e.stamp == nil {
-			return nil, 0, cache.ErrRegionExpired
+		if d.stamp = c.regions.stamp(opts.Tokens, opts.Since); d.stamp == nil {
+			return 0, cache.ErrRegionExpired
 		}
 	}
-	return e, now, nil
+	return now, nil
 }
 
 var errCounterTokens = &cache.OptionError{Option: "EntryOptions.Tokens", Value: "tokens", Reason: "are not for counters", Err: cache.ErrInvalidConfig}
 
-// store puts e, made at now, in the table. Without a lease it ends the loads in
+// store puts n, made at now, in the table. Without a lease it ends the loads in
 // flight for its key; see cache.Coordinator for why twice.
-func (c *Cache) store(e *entry, opts cache.EntryOptions, now int64) (err error) {
-	fill := opts.Lease != cache.Lease{}
-	if !c.limits.Load().fits(e.weight) {
-		return cache.ErrValueTooLarge
-	}
+func (c *Cache) store(n *node, opts cache.EntryOptions, now int64) (err error) {
+	key, fill := n.Key(), opts.Lease != cache.Lease{}
 	if !fill {
-		c.coordinator.Invalidate(e.key)
+		c.coordinator.Invalidate(key)
 	}
 	if opts.Mark == (cache.WriteMark{}) {
-		err = c.put(e, opts.Lease, now)
+		err = c.putLeased(n, opts.Lease, now)
 	} else {
-		err = c.putMarked(e, opts.Mark, now)
+		err = c.putMarked(n, opts.Mark, now)
 	}
 	if !fill {
-		c.coordinator.Invalidate(e.key)
+		c.coordinator.Invalidate(key)
 	}
-	c.janitor.expect(e.reclaim.Load())
 	c.settle()
 	return err
 }
 
-// put puts e in the table, with a lease only if that stands.
-func (c *Cache) put(e *entry, lease cache.Lease, now int64) (err error) {
-	fill := lease != cache.Lease{}
+// putLeased puts n in the table, with a lease only if that stands.
+func (c *Cache) putLeased(n *node, lease cache.Lease, now int64) (err error) {
+	key, fill := n.Key(), lease != cache.Lease{}
 	if fill {
 		c.fills.RLock()
 		defer c.fills.RUnlock()
+		if r, ok := c.leases.peek(key, c.now()); !ok || r.kind != isLease || r.lease != lease {
+			return cache.ErrLeaseLost // for good: no room need be made
+		}
 	}
-	c.engine.compute(e.key, func(old *entry) *entry {
-		if fill && !c.leases.spend(e.key, lease, c.now()) {
+	c.put(n, func(old *node, room error) *node {
+		if fill && !c.leases.spend(key, lease, c.now()) {
 			err = cache.ErrLeaseLost
 			return old
 		}
-		if err = c.admit(e, old, now); err != nil {
+		if err = c.admit(n, old, now, room); err != nil {
 			return old
 		}
 		if !fill {
-			c.leases.void(e.key)
+			c.leases.void(key)
 		}
-		return e
+		return n
 	})
 	return err
-}
-
-// admit accounts for e, which is about to take the place of old (which may be
-// nil) under the lock of their key, or returns why it cannot.
-func (c *Cache) admit(e, old *entry, now int64) error {
-	if c.closed.Load() { // again: Close drops what is in the table by now
-		return cache.ErrClosed
-	}
-	l := c.limits.Load()
-	charge := l.charge(e.weight)
-	if e.pinned {
-		var freed int64
-		if old != nil && old.pinned {
-			freed = old.account.charge()
-		}
-		if !c.pinned.reserve(charge, freed, l.capacity) {
-			return errPinnedFull
-		}
-	}
-	e.account.setCharge(charge)
-	if old != nil {
-		c.forget(old, old.causeAt(now, CauseReplaced))
-	}
-	c.counters.entries.Add(1)
-	c.counters.bytes.Add(e.weight)
-	c.counters.used.Add(charge)
-	e.write = c.counters.sets.Add(1)
-	return nil
 }
 
 // remove deletes the entry under key and ends the loads in flight for it: its
 // lease is voided in the same step.
 func (c *Cache) remove(key string) {
 	c.coordinator.Invalidate(key)
-	c.engine.compute(key, func(*entry) *entry {
+	c.alter(key, func(*node) *node {
 		if c.leases.holds(key) {
 			c.leases.invalidate(key, c.now())
 		}

@@ -29,9 +29,11 @@ func Layers() []Layer {
 			"regions work on any backend"},
 		{"distributed/near", []string{"internal", "keys", "cache", "memory", "distributed", "region"},
 			"the near cache joins the backends and knows nothing above them"},
-		{"patterns", []string{"internal", "keys", "cache", "region"},
+		{"queue", []string{"internal", "keys", "cache"},
+			"a queue keeps bytes and shares no more than keys and errors with the cache"},
+		{"patterns", []string{"internal", "keys", "cache", "region", "queue"},
 			"repositories work on any backend"},
-		{"", []string{"internal", "keys", "cache", "memory", "distributed", "distributed/near", "region", "patterns"},
+		{"", []string{"internal", "keys", "cache", "memory", "distributed", "distributed/near", "region", "queue", "patterns"},
 			"the root package opens any backend by its URL"},
 	}
 }
@@ -50,8 +52,6 @@ func Dependencies() []Dependency {
 	return []Dependency{
 		{"github.com/redis/go-redis/v9", []string{"", "distributed", "distributed/internal/tracking", "distributed/internal/transport", "distributed/near"},
 			"the Redis client; only the Redis backend and what opens it may know it"},
-		{"github.com/maypok86/otter/v2", []string{"memory"},
-			"the engine of the in-process backend, exchangeable because only memory knows it"},
 		{"github.com/vmihailenco/msgpack/v5", []string{"cache", "internal/msgscan", "internal/schema"},
 			"the default codec; its types must not leak into any API"},
 		{"github.com/vmihailenco/tagparser/v2", []string{"internal/msgscan", "internal/schema"},

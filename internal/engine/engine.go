@@ -24,6 +24,8 @@ type Engine[V any] struct {
 	heaviest atomic.Int64 // the limit of weight
 	policy   policy[V]
 	counters counters
+
+	invariants invariants[V]
 }
 
 // Options are what New takes. The zero value is an engine without limits.
@@ -121,7 +123,7 @@ func (e *Engine[V]) Live(n *Node[V]) bool { return e.clock.before(n.deadline.Loa
 func (e *Engine[V]) Slide(n *Node[V], window, limit int64) bool {
 	deadline := n.deadline.Load()
 	seen := e.clock.cached.Load()
-	if seen < deadline-int64(clockMargin) && min(seen+window, limit)-deadline <= window/slideParts {
+	if seen < deadline-int64(clockMargin) && !worthMoving(deadline, min(seen+window, limit), window, limit) {
 		return true
 	}
 	return n.Slide(e.clock.exact(), window, limit)
@@ -155,8 +157,8 @@ func (e *Engine[V]) Find(key string) *Node[V] {
 	return n
 }
 
-// peek is Find without a use.
-func (e *Engine[V]) peek(key string) *Node[V] {
+// Peek is Find without a use.
+func (e *Engine[V]) Peek(key string) *Node[V] {
 	hash := maphash.String(e.seed, key)
 	return e.shardOf(hash).table.Load().find(hash, key)
 }
@@ -186,7 +188,8 @@ func (e *Engine[V]) Remove(key string) {
 // Compute replaces the node under key, or nil, by what change returns: the same
 // to leave it alone (and take over a deadline that change has set), nil to
 // remove it, or a new node of that key, no heavier than weight. weight is Nothing
-// if change stores nothing.
+// if change stores nothing, and SameWeight if it may store what is no heavier
+// than the node under key.
 //
 // change runs once, alone among all changes of that key, evictions included,
 // unless Compute returns an error: then it did not run. It must be short and
@@ -207,6 +210,7 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 		if beyond {
 			e.shrink()
 		}
+		e.invariants.check(e)
 	}()
 	deadline := int64(Never)
 	if old != nil {
@@ -214,12 +218,13 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 	}
 	switch next := change(old); {
 	case next == old:
-		if old != nil && old.Deadline() < deadline {
+		if old != nil && (old.Deadline() < deadline || old.kept()) {
+			old.state.And(^uint32(keptFlag))
 			e.policy.reschedule(old)
 		}
 	case next == nil:
 		e.removeLocked(s, old, Removed)
-	case next.weight > weight || next.key != key || next.pos != 0:
+	case next.weight > allowed(old, weight) || next.key != key || next.pos != 0:
 		panic("engine: not the node that was announced, or one that was used before")
 	case old == nil:
 		next.hash = home(hash)
@@ -230,6 +235,14 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 		held = e.replaceLocked(s, old, next, deadline, held)
 	}
 	return nil
+}
+
+// allowed returns how heavy a node in the place of old may be.
+func allowed[V any](old *Node[V], weight int64) int64 {
+	if weight == SameWeight && old != nil {
+		return old.weight
+	}
+	return weight
 }
 
 // lockWithRoom locks s, reserves what a node of that weight needs in the place
@@ -283,7 +296,8 @@ func (e *Engine[V]) replaceLocked(s *shard[V], old, next *Node[V], registered in
 	next.state.Or(old.state.Load() & usesMask)
 	next.use()
 	at := next.Deadline()
-	same := old.weight == next.weight && at >= registered && !old.Pinned() && !next.Pinned()
+	kept := old.kept()
+	same := old.weight == next.weight && at >= registered && !old.Pinned() && !next.Pinned() && !kept
 	if !same {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -294,7 +308,7 @@ func (e *Engine[V]) replaceLocked(s *shard[V], old, next *Node[V], registered in
 	if same {
 		return held
 	}
-	if at < registered {
+	if at < registered || kept {
 		p.schedule(next.pos, at)
 	}
 	p.repin(old, next)

@@ -180,6 +180,40 @@ func TestComputeSeesAndDecides(t *testing.T) {
 	}
 }
 
+func TestSameWeightNeedsNoRoom(t *testing.T) {
+	e := New(Options[int]{Limits: Limits{Weight: 10}})
+	mustSet(t, e, weighing("a", 7))
+	same := func(key string, weight int64) error {
+		return e.Compute(key, SameWeight, func(old *Node[int]) *Node[int] {
+			if old == nil {
+				return nil
+			}
+			return NewNode(key, 5, weight, Never, false)
+		})
+	}
+	for _, weight := range []int64{7, 3} {
+		if err := same("a", weight); err != nil {
+			t.Fatal(err)
+		}
+		wantValue(t, e, "a", 5)
+		if s := e.Stats(); s.Weight != weight {
+			t.Errorf("got weight %d, want %d", s.Weight, weight)
+		}
+	}
+	if err := same("b", 1); err != nil || e.Find("b") != nil {
+		t.Errorf("got %v and something under a key that had nothing", err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a heavier node was taken for one of the same weight")
+		}
+		if err := e.verify(); err != nil {
+			t.Error(err)
+		}
+	}()
+	_ = same("a", 4)
+}
+
 func TestAPanicInComputeLeavesTheEngineUsable(t *testing.T) {
 	e := New(Options[int]{Limits: Limits{Entries: 1}})
 	func() {

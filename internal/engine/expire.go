@@ -110,9 +110,12 @@ func (e *Engine[V]) expire(n *Node[V], now int64) bool {
 	if !dead && e.keep != nil {
 		until = e.keep(n, now)
 	}
-	if !dead && until <= now && n.end(now) {
+	if !dead && until <= now && n.End(now) {
 		e.removeLocked(s, n, Expired)
 		return true
+	}
+	if !dead && until > now {
+		n.state.Or(keptFlag)
 	}
 	p := &e.policy
 	p.mu.Lock()

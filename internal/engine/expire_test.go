@@ -145,6 +145,38 @@ func TestWhoeverKeepsAnEntryKeepsIt(t *testing.T) {
 	})
 }
 
+// The wheel learns it when an entry is let go earlier than Keep has said, by a
+// change that leaves it alone or replaces it.
+func TestAKeptEntryMayBeLetGoEarlier(t *testing.T) {
+	for _, replace := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var until atomic.Int64
+			e := New(Options[int]{Keep: func(*Node[int], int64) int64 { return until.Load() }})
+			until.Store(int64(time.Hour))
+			mustSet(t, e, expiring(e, "a", time.Second))
+			time.Sleep(10 * time.Second)
+			if e.Find("a") == nil {
+				t.Fatal("the entry was not kept")
+			}
+			until.Store(0)
+			if err := e.Compute("a", 1, func(old *Node[int]) *Node[int] {
+				if replace {
+					return expiring(e, "a", time.Second)
+				}
+				return old
+			}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(4 * time.Second)
+			synctest.Wait()
+			wantNone(t, e, "a")
+			if err := e.verify(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestReclaimTakesOnlyWhatHasExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := New(Options[int]{})

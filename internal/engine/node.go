@@ -37,6 +37,7 @@ const (
 	maxUses    = 3
 	deadFlag   = 1 << 2 // it left the table; set under the lock of its key
 	pinnedFlag = 1 << 3 // immutable
+	keptFlag   = 1 << 4 // the wheel knows when Keep lets it go, not its deadline; under the lock of its key
 )
 
 // NewNode returns a node for one call of Compute or Set. A weight below 0 is 0;
@@ -72,8 +73,9 @@ func (n *Node[V]) Deadline() int64 { return n.deadline.Load() }
 func (n *Node[V]) SetDeadline(at int64) { n.deadline.Store(at) }
 
 // Slide restarts a sliding window: it moves the deadline to now+window, but not
-// beyond limit, if that is later by more than a 16th of the window. So an entry
-// may end up to that much earlier than exactly one window after its last use,
+// beyond limit, if that is later by more than a 16th of the window, or is limit.
+// So an entry may end up to that much earlier than exactly one window after its
+// last use, but not before limit if its last use was in the window before that;
 // and an entry that is read all the time is written 16 times per window. It
 // returns false if n has expired at now.
 func (n *Node[V]) Slide(now, window, limit int64) bool {
@@ -83,7 +85,7 @@ func (n *Node[V]) Slide(now, window, limit int64) bool {
 			return false
 		}
 		next := min(now+window, limit)
-		if next-deadline <= window/slideParts || n.deadline.CompareAndSwap(deadline, next) {
+		if !worthMoving(deadline, next, window, limit) || n.deadline.CompareAndSwap(deadline, next) {
 			return true
 		}
 	}
@@ -91,9 +93,19 @@ func (n *Node[V]) Slide(now, window, limit int64) bool {
 
 const slideParts = 16
 
-// end decides that n has expired at now, so that a read which was slow to move
-// the deadline fails to. It returns false if one was in time.
-func (n *Node[V]) end(now int64) bool {
+func worthMoving(deadline, next, window, limit int64) bool {
+	return next-deadline > window/slideParts || next == limit && deadline < limit
+}
+
+// MoveDeadline moves the deadline from one time to a later one, and returns
+// false if it was not the first. It is for a node that stays for now beyond its
+// deadline, which Slide takes for gone; see Options.Keep.
+func (n *Node[V]) MoveDeadline(from, to int64) bool { return n.deadline.CompareAndSwap(from, to) }
+
+// End decides that n has expired at now, so that a read which was slow to move
+// the deadline fails to. It returns false if one was in time. It is for the
+// function that Compute runs, which then does not return n.
+func (n *Node[V]) End(now int64) bool {
 	for {
 		deadline := n.deadline.Load()
 		if now < deadline {
@@ -125,3 +137,5 @@ func (n *Node[V]) takeUses(by uint32) uint32 {
 }
 
 func (n *Node[V]) kill() { n.state.Or(deadFlag) }
+
+func (n *Node[V]) kept() bool { return n.state.Load()&keptFlag != 0 }

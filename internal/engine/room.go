@@ -9,8 +9,11 @@ type room struct {
 	reserved        bool // false: there is nothing to give back
 }
 
-// Nothing is the weight that Compute is told if its function stores nothing.
-const Nothing = -1
+// What Compute is told instead of a weight.
+const (
+	Nothing    = -1 // its function stores nothing
+	SameWeight = -2 // its function stores at most what weighs no more than what is there
+)
 
 // roomFor returns what a node of that weight needs that takes the place of old.
 func roomFor[V any](old *Node[V], weight int64) room {
@@ -25,9 +28,10 @@ func roomFor[V any](old *Node[V], weight int64) room {
 
 func (r room) covers(need room) bool { return r.entries >= need.entries && r.weight >= need.weight }
 
-// makeRoom reserves need, and evicts for that if it must. No lock is held. What others have reserved, or are about to evict, may
-// still turn out to be room, so it waits for them before it gives up; nobody
-// waits here with anything reserved.
+// makeRoom reserves need, and evicts for that if it must. No lock is held.
+// What others have reserved, or are about to evict, may still turn out to be
+// room, so it waits for them before it gives up; nobody waits here with anything
+// reserved.
 func (e *Engine[V]) makeRoom(need room) (room, error) {
 	p, now := &e.policy, e.clock.coarse()
 	p.mu.Lock()
@@ -135,6 +139,9 @@ func (p *policy[V]) release(r room) {
 	}
 	p.freed.Broadcast()
 }
+
+// Fits reports whether a node of that weight can be held at all.
+func (e *Engine[V]) Fits(weight int64) bool { return weight <= e.heaviest.Load() }
 
 // Resize changes the limits and evicts down to them. Pinned nodes stay, even if
 // they alone exceed them; nothing is stored then beside them.

@@ -50,6 +50,9 @@ func (e *Engine[V]) Hit() {
 // Miss counts a miss.
 func (e *Engine[V]) Miss() { e.counters.stripe().misses.Add(1) }
 
+// Reads returns how many hits and misses were counted. It takes no lock.
+func (e *Engine[V]) Reads() (hits, misses uint64) { return e.counters.sum() }
+
 // Stats tells what the engine holds and what was counted.
 type Stats struct {
 	Hits, Misses uint64

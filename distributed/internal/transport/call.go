@@ -25,7 +25,8 @@ const (
 // in order.
 type call struct {
 	state atomic.Uint32
-	done  chan struct{} // receives once, when the call is through or late
+	done  chan signal
+	slow  bool // whether its caller was told so; guarded by node.mu
 
 	// Set by the caller before the call is queued.
 	start time.Time
@@ -44,6 +45,15 @@ type call struct {
 	raw    getCmd // how a get is sent
 }
 
+// signal is what the caller of a call is told: perhaps that it is slow, once, and
+// then that it is over, because it is through or late.
+type signal bool
+
+const (
+	isSlow signal = false
+	isOver signal = true
+)
+
 // getCmd is a GET whose arguments and reply live in its call, so that a reused
 // call costs no allocation.
 type getCmd struct {
@@ -56,7 +66,7 @@ type getCmd struct {
 func (g *getCmd) Args() []any { return g.args[:] }
 
 func newCall() *call {
-	c := &call{done: make(chan struct{}, 1)}
+	c := &call{done: make(chan signal, 2)}
 	c.raw = getCmd{
 		RawWriteToCmd: redis.NewRawWriteToCmd(context.Background(), &c.reply, "get"),
 		args:          [2]any{"get", &c.key},
@@ -83,14 +93,23 @@ func (c *call) again() bool {
 // finish wakes the caller of a call that the lane is through with.
 func (c *call) finish() {
 	if c.state.CompareAndSwap(stateTaken, stateThrough) {
-		c.done <- struct{}{}
+		c.done <- isOver
 	}
 }
 
 // expire wakes the caller of a call whose time is up.
 func (c *call) expire() {
 	if c.end(stateLate, stateLateTaken) {
-		c.done <- struct{}{}
+		c.done <- isOver
+	}
+}
+
+// nudgeLocked tells the caller of a call that is under way that this will take
+// longer than most.
+func (c *call) nudgeLocked() {
+	if !c.slow {
+		c.slow = true
+		c.done <- isSlow
 	}
 }
 
@@ -107,7 +126,7 @@ func (c *call) giveUp() {
 // reset makes a call that is through ready for another use.
 func (c *call) reset() {
 	c.get, c.key, c.cmds, c.one[0], c.size = false, "", nil, nil, 0
-	c.shared, c.exact, c.sent = false, false, false
+	c.shared, c.exact, c.sent, c.slow = false, false, false, false
 	c.reply = reply{}
 	c.raw.SetErr(nil)
 	c.state.Store(stateQueued)

@@ -269,8 +269,8 @@ func TestCallersThatLeaveAreHandedToLanes(t *testing.T) {
 		tr := open(t, client, Options{})
 		for range 250 { // in one second
 			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-			if _, err := tr.Get(ctx, "k"); !errors.Is(err, context.DeadlineExceeded) {
-				t.Fatalf("got %v, want DeadlineExceeded", err)
+			if _, err := tr.Get(ctx, "k"); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("got %v, want DeadlineExceeded, or the answer of a lane", err)
 			}
 			cancel()
 			time.Sleep(3 * time.Millisecond)

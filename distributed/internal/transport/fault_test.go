@@ -200,12 +200,21 @@ func TestErrorReplyIsOfItsCommandAlone(t *testing.T) {
 	})
 }
 
+// Who waits for a lane sees the end of his context when the call has turned out
+// to be a slow one, at the latest.
 func TestEndedContextEndsTheWait(t *testing.T) {
+	for _, ends := range []time.Duration{time.Millisecond, slowCall + time.Millisecond} {
+		t.Run(ends.String(), func(t *testing.T) { endedContext(t, ends, Options{}) })
+		t.Run(ends.String()+" long budget", func(t *testing.T) { endedContext(t, ends, Options{Budget: time.Hour}) })
+	}
+}
+
+func endedContext(t *testing.T, ends time.Duration, opts Options) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{answer: silent}
-		tr := over(t, s, Options{})
+		tr := over(t, s, opts)
 		ctx, cancel := context.WithCancel(context.Background())
-		time.AfterFunc(time.Millisecond, cancel)
+		time.AfterFunc(ends, cancel)
 		var wg sync.WaitGroup
 		start := time.Now()
 		for i := range 20 {
@@ -222,8 +231,8 @@ func TestEndedContextEndsTheWait(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if d := time.Since(start); d != time.Millisecond {
-			t.Errorf("took %v, want 1ms", d)
+		if d, want := time.Since(start), max(ends, slowCall); d != want {
+			t.Errorf("took %v, want %v", d, want)
 		}
 		if tr.State() != breaker.Closed || tr.Errors() != 0 {
 			t.Errorf("breaker %v, %d errors: a caller that leaves is no failure", tr.State(), tr.Errors())
@@ -236,18 +245,19 @@ func TestCancelledWriteSaysWhetherItWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{answer: silent}
 		tr := over(t, s, Options{})
+		const sent = 1 + maxLanes
 		ctx, cancel := context.WithCancel(context.Background())
 		errs := make(chan error, 10)
-		for range 3 {
+		for range sent {
 			go func() { errs <- incr(ctx, tr) }()
-			synctest.Wait() // the first goes by itself, then each lane takes one
+			time.Sleep(2 * slow) // the first goes by itself, then each lane takes one
 		}
 		go func() { errs <- incr(ctx, tr) }()
-		synctest.Wait()
+		time.Sleep(slowCall)
 		cancel()
 		synctest.Wait()
 		unknown := 0
-		for range 4 {
+		for range sent + 1 {
 			err := <-errs
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want context.Canceled", err)
@@ -256,11 +266,11 @@ func TestCancelledWriteSaysWhetherItWasSent(t *testing.T) {
 				unknown++
 			}
 		}
-		if n := s.count("incr"); unknown != 3 || n != 3 {
-			t.Errorf("%d writes unknown and %d sent, want 3 and 3", unknown, n)
+		if n := s.count("incr"); unknown != sent || n != sent {
+			t.Errorf("%d writes unknown and %d sent, want %d of each", unknown, n, sent)
 		}
 		time.Sleep(time.Second)
-		if n := s.count("incr"); n != 3 {
+		if n := s.count("incr"); n != sent {
 			t.Errorf("the write that was given up unsent was sent later")
 		}
 	})

@@ -103,6 +103,8 @@ func (l *lane) expireLocked(now time.Time) bool {
 	for _, c := range l.batch {
 		if now.Sub(c.start) >= l.node.budget+grace {
 			c.expire()
+		} else if l != l.node.single { // whose caller is busy with the round trip
+			c.nudgeLocked()
 		}
 	}
 	switch overdue := now.Sub(l.trip.deadline); {

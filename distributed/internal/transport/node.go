@@ -15,9 +15,9 @@ import (
 
 const (
 	// baseLanes is how many round trips a node has under way at once when they
-	// are fast. Two keep the server busy while replies are handed out; more
-	// would only make batches smaller.
-	baseLanes = 2
+	// are fast: one that the server works on, one whose replies are handed out, and
+	// one that fills. More would only make batches smaller.
+	baseLanes = 3
 
 	// maxLanes is how many it has when they are slow.
 	maxLanes = 8
@@ -31,8 +31,11 @@ const (
 	maxBatch = 512
 	maxBytes = 256 << 10
 
-	// sweeps is how often, in a budget, a node looks for calls whose time is up.
-	sweeps = 10
+	// sweeps is how often, in a budget, a node looks for calls whose time is up,
+	// and slowCall the longest that it waits for calls that take long: until then
+	// their callers do not see that their context has ended.
+	sweeps   = 10
+	slowCall = 10 * time.Millisecond
 
 	// maxBackground is how many fire-and-forget commands may wait.
 	maxBackground = 1024
@@ -124,7 +127,7 @@ func (n *node) enqueue(c *call) bool {
 func (n *node) sweepLocked() {
 	if !n.swept {
 		n.swept = true
-		n.sweep.Reset(n.budget / sweeps)
+		n.sweep.Reset(min(n.budget/sweeps, slowCall))
 	}
 }
 
@@ -273,7 +276,8 @@ func (n *node) landed(l *lane) {
 
 // expire ends the calls and round trips whose time is up. Lanes mostly notice
 // by themselves, for their connections have a deadline; this is for calls that
-// no lane has taken, and for whatever else keeps a lane busy.
+// no lane has taken, and for whatever else keeps a lane busy. The other callers
+// are told that it takes long.
 func (n *node) expire() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -281,6 +285,8 @@ func (n *node) expire() {
 	for _, c := range n.queue {
 		if now.Sub(c.start) >= n.budget {
 			c.expire()
+		} else {
+			c.nudgeLocked()
 		}
 	}
 	busy := len(n.queue) > 0
@@ -289,7 +295,7 @@ func (n *node) expire() {
 	}
 	busy = n.single.expireLocked(now) || busy
 	if n.swept = busy; busy {
-		n.sweep.Reset(n.budget / sweeps)
+		n.sweep.Reset(min(n.budget/sweeps, slowCall))
 	}
 }
 

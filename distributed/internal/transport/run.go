@@ -52,8 +52,12 @@ func (t *Transport) refusal() error {
 }
 
 // await waits until c is through, its context ends or its time is up. See
-// verdict.
+// verdict. Watching two channels costs a good part of what a shared round trip
+// does, so it looks at the context only once the node's sweep says that c is slow.
 func await(ctx context.Context, c *call, kind Kind) (through bool, err error) {
+	if <-c.done == isOver {
+		return verdict(ctx, c, kind)
+	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():
@@ -101,7 +105,7 @@ func (t *Transport) release(c *call) {
 func (t *Transport) result(ctx context.Context, start time.Time, cmd redis.Cmder, kind Kind, sent bool) error {
 	err := cmd.Err()
 	if err == nil {
-		return nil
+		return t.answered(ctx, cmd.Name(), start, nil)
 	}
 	if t.routes.redirects(err) {
 		sent = true
@@ -113,7 +117,7 @@ func (t *Transport) result(ctx context.Context, start time.Time, cmd redis.Cmder
 // settle counts an error and returns it as the caller shall see it.
 func (t *Transport) settle(ctx context.Context, op string, start time.Time, err error, kind Kind, sent bool) error {
 	if err == nil || err == redis.Nil { //nolint:errorlint // the common case, told cheaply
-		return err
+		return t.answered(ctx, op, start, err)
 	}
 	if errors.Is(err, breaker.ErrOpen) {
 		t.rejected.Add(1)
@@ -121,7 +125,7 @@ func (t *Transport) settle(ctx context.Context, op string, start time.Time, err 
 	}
 	f := faultOf(err)
 	if f == none {
-		return err
+		return t.answered(ctx, op, start, err)
 	}
 	if !sent && f > unsent {
 		f = unsent
@@ -137,8 +141,16 @@ func (t *Transport) report(ctx context.Context, op string, start time.Time, err 
 		return err
 	}
 	t.failed.Add(1)
-	if t.opts.OnError != nil {
-		t.opts.OnError(op, time.Since(start), err)
+	if t.opts.OnCall != nil {
+		t.opts.OnCall(ctx, op, time.Since(start), err)
+	}
+	return err
+}
+
+// answered tells of a command that was, and returns its err.
+func (t *Transport) answered(ctx context.Context, op string, start time.Time, err error) error {
+	if t.opts.OnCall != nil {
+		t.opts.OnCall(ctx, op, time.Since(start), nil)
 	}
 	return err
 }

@@ -12,7 +12,7 @@ func TestEverythingCanBeMeasured(t *testing.T) {
 			t.Errorf("%s: got no time", name)
 		}
 	}
-	sets, err := Sets(100, 1, 1)
+	sets, work, err := Sets(100, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,9 +20,10 @@ func TestEverythingCanBeMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heap, gc := Heap(10_000), Collections(1000, 1)
-	for _, name := range []string{"engine", "otter"} {
-		if sets[name].Median() <= 0 || churn[name].Median() <= 0 || gc[name].Median() <= 0 || heap[name] < 64 {
+	heap := Heap(10_000)
+	gc, _ := Collections(1000, 1)
+	for _, name := range []string{"engine", "memory", "otter"} {
+		if sets[name].Median() <= 0 || work[name].Median() <= 0 || churn[name].Median() <= 0 || gc[name].Median() <= 0 || heap[name] < 64 {
 			t.Errorf("%s: got %v, %v, %v and %v, want figures", name, sets[name], churn[name], gc[name], heap[name])
 		}
 	}

@@ -10,8 +10,10 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/internal/bench"
 	"github.com/larder-go/larder/internal/engine"
+	"github.com/larder-go/larder/memory"
 )
 
 // product is a value of 64 bytes.
@@ -65,6 +67,8 @@ func lookups(keys []string) []call {
 		writing.Set(key, p)
 		accessing.Set(key, p)
 	}
+	held, sliding := fillMemory(keys, cache.EntryOptions{TTL: ttl}), fillMemory(keys, cache.EntryOptions{SlidingExpiration: ttl})
+	typed := cache.NewTyped[*product](held, nil)
 	ctx, loads := context.Background(), 0
 	return []call{
 		{"map", loop(func(key string) *product { return bare[key] })},
@@ -98,6 +102,12 @@ func lookups(keys []string) []call {
 			plain.Hit()
 			return n.Value
 		})},
+		{"memory GetObject, one region", loop(func(key string) *product { return object(held.GetObject(ctx, key)) })},
+		{"memory GetObject, sliding", loop(func(key string) *product { return object(sliding.GetObject(ctx, key)) })},
+		{"Typed, one region, would load", loop(func(key string) *product {
+			p, _ := cache.GetOrCreateExclusiveWith(ctx, typed, key, 0, noLoad)
+			return p
+		})},
 		{"otter GetIfPresent", loop(func(key string) *product { p, _ := writing.GetIfPresent(key); return p })},
 		{"otter Get with a closure", loop(func(key string) *product {
 			p, _ := writing.Get(ctx, key, otter.LoaderFunc[string, *product](func(context.Context, string) (*product, error) {
@@ -109,6 +119,26 @@ func lookups(keys []string) []call {
 		{"otter GetIfPresent, sliding", loop(func(key string) *product { p, _ := accessing.GetIfPresent(key); return p })},
 	}
 }
+
+// fillMemory returns a memory cache of all keys, each in the same region.
+func fillMemory(keys []string, opts cache.EntryOptions) *memory.Cache {
+	c, err := memory.New(&memory.Options{MaxEntries: 2 * len(keys)})
+	must(err)
+	opts.Size, opts.Tokens = 1, []cache.Token{cache.RegionToken("products")}
+	for i, key := range keys {
+		must(c.SetObject(context.Background(), key, &product{[8]int64{int64(i)}}, opts))
+	}
+	return c
+}
+
+func object(v any, found bool, _ error) *product {
+	if !found {
+		return nil
+	}
+	return v.(*product)
+}
+
+func noLoad(context.Context, int, *cache.Entry) (*product, error) { return nil, cache.ErrNotFound }
 
 func loop(get func(key string) *product) func(keys []string) int {
 	return func(keys []string) (misses int) {

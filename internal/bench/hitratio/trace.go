@@ -42,6 +42,16 @@ var recorded = []Trace{
 	{Name: "scarab", Sizes: []int{5000, 25000, 75000}},
 }
 
+// Traces returns the recorded traces in dir, if that is not empty, and the
+// synthetic ones.
+func Traces(dir string) ([]Trace, error) {
+	if dir == "" {
+		return Synthetic(), nil
+	}
+	traces, err := Recorded(dir)
+	return append(traces, Synthetic()...), err
+}
+
 // Recorded reads the traces in dir: files named after them and .keys.gz, one
 // number a line. Those that are missing are left out.
 func Recorded(dir string) ([]Trace, error) {

@@ -39,10 +39,12 @@ func run() error {
 		case "heap":
 			for _, n := range []int{100_000, 262_144, 1_000_000} {
 				sizes := enginebench.Heap(n)
-				fmt.Printf("heap per entry of %d: engine %.0f B, otter %.0f B\n", n, sizes["engine"], sizes["otter"])
+				fmt.Printf("heap per entry of %d: engine %.0f B, memory %.0f B, otter %.0f B\n", n, sizes["engine"], sizes["memory"], sizes["otter"])
 			}
 		case "gc":
-			show("collection, ms", enginebench.Collections(*gcEntries, *rounds))
+			times, work := enginebench.Collections(*gcEntries, *rounds)
+			show("collection, ms", times)
+			show("collection, ms of all cores", work)
 		default:
 			err = fmt.Errorf("there is no %q", part)
 		}
@@ -63,7 +65,7 @@ func hits(rounds int) error {
 			}
 			for _, name := range order {
 				s := samples[name]
-				fmt.Printf("hit, %6d keys, %d goroutines, %-28s %6.1f ns, %.2f of the map", keys, goroutines, name, s.Median(), s.Ratio(samples[order[0]]))
+				fmt.Printf("hit, %6d keys, %d goroutines, %-30s %6.1f ns, %.2f of the map", keys, goroutines, name, s.Median(), s.Ratio(samples[order[0]]))
 				if goroutines == 1 {
 					alone[name] = s.Median()
 				} else {
@@ -79,18 +81,24 @@ func hits(rounds int) error {
 func sets(rounds int) error {
 	for _, capacity := range []int{1000, 100_000} {
 		for _, goroutines := range []int{1, 2} {
-			samples, err := enginebench.Sets(capacity, goroutines, rounds)
+			times, work, err := enginebench.Sets(capacity, goroutines, rounds)
 			if err != nil {
 				return err
 			}
-			show(fmt.Sprintf("set that evicts, capacity %d, %d goroutines", capacity, goroutines), samples)
+			what := fmt.Sprintf("set that evicts, capacity %d, %d goroutines", capacity, goroutines)
+			show(what, times)
+			show(what+", of all cores", work)
 		}
 	}
 	return nil
 }
 
+// show compares the engine, and memory on it, with otter.
 func show(what string, samples map[string]bench.Sample) {
-	engine, otter := samples["engine"], samples["otter"]
-	fmt.Printf("%s: engine %.0f (%.0f..%.0f), otter %.0f (%.0f..%.0f), ratio %.2f\n", what,
-		engine.Median(), engine.Min(), engine.Max(), otter.Median(), otter.Min(), otter.Max(), otter.Ratio(engine))
+	otter := samples["otter"]
+	fmt.Printf("%s: otter %s", what, bench.Spread(otter))
+	for _, name := range []string{"engine", "memory"} {
+		fmt.Printf(", %s %s %s", name, bench.Spread(samples[name]), bench.Times(otter.Ratio(samples[name])))
+	}
+	fmt.Println()
 }

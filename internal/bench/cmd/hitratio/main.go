@@ -27,14 +27,10 @@ func run() error {
 	times := flag.Int("times", 3, "how often each is played; the mean is shown")
 	largest := flag.Int("requests", 1<<30, "leave out traces with more requests")
 	flag.Parse()
-	var traces []hitratio.Trace
-	if *dir != "" {
-		var err error
-		if traces, err = hitratio.Recorded(*dir); err != nil {
-			return err
-		}
+	traces, err := hitratio.Traces(*dir)
+	if err != nil {
+		return err
 	}
-	traces = append(traces, hitratio.Synthetic()...)
 	traces = slices.DeleteFunc(traces, func(t hitratio.Trace) bool { return len(t.Keys) > *largest })
 	contenders := hitratio.Contenders()
 	if *only != "" {

@@ -1,5 +1,5 @@
 // Larderbench measures larder beside its peers and writes the results as
-// markdown. Without -l1, -l2 and -faults it does all three.
+// markdown. Without -l1, -l2, -faults and -ratios it does all four.
 //
 //	go run ./internal/bench/cmd/larderbench -quick
 //	go run ./internal/bench/cmd/larderbench -out docs/benchmarks.md
@@ -19,6 +19,7 @@ import (
 
 	"github.com/larder-go/larder/internal/bench"
 	"github.com/larder-go/larder/internal/bench/faults"
+	"github.com/larder-go/larder/internal/bench/hitratio"
 	"github.com/larder-go/larder/internal/bench/l1"
 	"github.com/larder-go/larder/internal/bench/l2"
 	"github.com/larder-go/larder/internal/bench/redisserver"
@@ -26,6 +27,14 @@ import (
 
 //go:embed head.md
 var head string
+
+const ratiosHead = `Percent of requests, filled on demand, mean of the rounds. otter has a synchronous
+executor, theine and ristretto are waited for after each set. OPT knows the
+future (Belady, with bypass). The recorded traces are those of the ARC and LIRS
+papers and of Caffeine's and cache2k's benchmarks; zipf, scan mix, cycle and
+shift are drawn by the program.
+
+`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -38,8 +47,8 @@ func main() {
 
 // flags is what the command line says.
 type flags struct {
-	l1, l2, faults, quick bool
-	out, raw              string
+	l1, l2, faults, ratios, quick bool
+	traces, out, raw              string
 }
 
 func parse(args []string, stderr io.Writer) (flags, error) {
@@ -49,12 +58,14 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	set.BoolVar(&f.l1, "l1", false, "caches in memory")
 	set.BoolVar(&f.l2, "l2", false, "clients and caches on Redis")
 	set.BoolVar(&f.faults, "faults", false, "behaviour when things go wrong")
+	set.BoolVar(&f.ratios, "ratios", false, "hit ratios")
+	set.StringVar(&f.traces, "traces", "", "a `directory` with recorded traces for -ratios; empty: synthetic ones only")
 	set.BoolVar(&f.quick, "quick", false, "one short round: to see that it works, not to measure")
 	set.StringVar(&f.out, "out", "", "write the report to this `file` instead of showing it")
 	set.StringVar(&f.raw, "raw", "", "write every measurement to this `file` in the Go benchmark format")
 	err := set.Parse(args)
-	if !f.l1 && !f.l2 && !f.faults {
-		f.l1, f.l2, f.faults = true, true, true
+	if !f.l1 && !f.l2 && !f.faults && !f.ratios {
+		f.l1, f.l2, f.faults, f.ratios = true, true, true, true
 	}
 	return f, err
 }
@@ -92,6 +103,7 @@ type report struct {
 	redis     string // version
 	skipped   string // why Redis took no part
 	l1        []*l1.Result
+	ratios    []hitratio.Row
 	l2        []*l2.Result
 	frozen    []faults.Frozen
 	stampedes []faults.Stampede
@@ -103,6 +115,12 @@ func (r *report) measure(ctx context.Context, f flags, raw io.Writer) (err error
 	if f.l1 {
 		r.say("caches in memory")
 		if r.l1, err = l1.Run(settings(f.quick).l1, raw); err != nil {
+			return err
+		}
+	}
+	if f.ratios {
+		r.say("hit ratios")
+		if err = r.measureRatios(f); err != nil {
 			return err
 		}
 	}
@@ -129,6 +147,25 @@ func (r *report) measure(ctx context.Context, f flags, raw io.Writer) (err error
 	}
 	return r.measureFaults(ctx, f, server)
 }
+
+// measureRatios plays traces, three times each.
+func (r *report) measureRatios(f flags) error {
+	traces, err := hitratio.Traces(f.traces)
+	if err != nil {
+		return err
+	}
+	times := 3
+	if f.quick {
+		times = 1
+		for i := range traces {
+			traces[i].Keys = traces[i].Keys[:min(len(traces[i].Keys), quickRequests)]
+		}
+	}
+	r.ratios = hitratio.Measure(traces, hitratio.Contenders(), times)
+	return nil
+}
+
+const quickRequests = 2000 // of a trace
 
 func (r *report) measureFaults(ctx context.Context, f flags, server *redisserver.Server) (err error) {
 	if !f.faults {
@@ -185,6 +222,11 @@ func (r *report) String() string {
 	}
 	if len(r.l1) > 0 {
 		b.WriteString("## Caches in memory\n\n" + l1.Report(r.l1))
+	}
+	if len(r.ratios) > 0 {
+		b.WriteString("## Hit ratios\n\n" + ratiosHead)
+		_ = hitratio.Write(&b, r.ratios, hitratio.Contenders()) // a Builder takes it all
+		b.WriteString("\n")
 	}
 	if len(r.l2) > 0 {
 		b.WriteString("## Redis\n\n" + l2.Report(r.l2))

@@ -16,10 +16,11 @@ import (
 
 func TestWithoutPartsAllAreMeasured(t *testing.T) {
 	for args, want := range map[string]flags{
-		"":                 {l1: true, l2: true, faults: true},
-		"-quick -out a.md": {l1: true, l2: true, faults: true, quick: true, out: "a.md"},
-		"-l2 -raw raw.txt": {l2: true, raw: "raw.txt"},
-		"-l1 -faults":      {l1: true, faults: true},
+		"":                  {l1: true, l2: true, faults: true, ratios: true},
+		"-quick -out a.md":  {l1: true, l2: true, faults: true, ratios: true, quick: true, out: "a.md"},
+		"-l2 -raw raw.txt":  {l2: true, raw: "raw.txt"},
+		"-l1 -faults":       {l1: true, faults: true},
+		"-ratios -traces d": {ratios: true, traces: "d"},
 	} {
 		got, err := parse(strings.Fields(args), io.Discard)
 		if err != nil || got != want {
@@ -34,11 +35,11 @@ func TestWithoutPartsAllAreMeasured(t *testing.T) {
 func TestQuickRunWritesReportAndRawFile(t *testing.T) {
 	dir := t.TempDir()
 	out, raw := filepath.Join(dir, "out.md"), filepath.Join(dir, "raw.txt")
-	if err := run(t.Context(), []string{"-l1", "-quick", "-out", out, "-raw", raw}, io.Discard, io.Discard); err != nil {
+	if err := run(t.Context(), []string{"-l1", "-ratios", "-quick", "-out", out, "-raw", raw}, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for path, wants := range map[string][]string{
-		out: {"# Benchmarks", "## Machine and method", "## Targets", "## Caches in memory", "otter GetIfPresent"},
+		out: {"# Benchmarks", "## Machine and method", "## Targets", "## Caches in memory", "otter GetIfPresent", "## Hit ratios", "| mean of OPT | | 100 |"},
 		raw: {"BenchmarkL1/pointer/hot/larder_Typed.Get-1\t", "ns/op", "allocs/op"},
 	} {
 		content, err := os.ReadFile(path)
@@ -74,6 +75,15 @@ func TestMemoryTargets(t *testing.T) {
 		})
 		if len(checks) != 2 || checks[0].holds != tc.getHolds || checks[1].holds != tc.oursHolds {
 			t.Errorf("got %+v, want %v and %v", checks, tc.getHolds, tc.oursHolds)
+		}
+	}
+	for ours, holds := range map[float64]bool{20: true, 21: false} {
+		checks := peerTargets([]*l1.Result{
+			result("larder GetOrCreateExclusiveWith", l1.Loading, ours),
+			result("otter Get with loader", l1.Loading, 50), result("sturdyc GetOrFetch", l1.Loading, 80),
+		}, cell)
+		if len(checks) != 2 || checks[0].holds != holds || checks[1].holds != holds {
+			t.Errorf("%v ns: got %+v, want %t", ours, checks, holds)
 		}
 	}
 	if checks := memoryTargets(nil); len(checks) > 0 {

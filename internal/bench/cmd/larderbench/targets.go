@@ -48,6 +48,7 @@ func memoryTargets(results []*l1.Result) []check {
 				cell := l1.Cell{Values: values, Workload: workload, Procs: procs}
 				checks = append(checks, hitTarget(results, cell)...)
 				checks = append(checks, loadingTarget(results, cell)...)
+				checks = append(checks, peerTargets(results, cell)...)
 			}
 		}
 	}
@@ -92,6 +93,26 @@ func loadingTarget(results []*l1.Result, cell l1.Cell) []check {
 		measured: fmt.Sprintf("%s ns (%s), the fastest peer %s ns (%s)", bench.Number(nanos(us)), us.Call, bench.Number(nanos(them)), them.Call),
 		holds:    nanos(us) < nanos(them),
 	}}
+}
+
+// peerTargets compares a hit that might have loaded with single peers.
+func peerTargets(results []*l1.Result, cell l1.Cell) (checks []check) {
+	for _, t := range []struct {
+		peer  string
+		least float64
+	}{{"otter Get with loader", 2.5}, {"sturdyc GetOrFetch", 4}} {
+		ours, theirs := find(results, cell, "larder GetOrCreateExclusiveWith"), find(results, cell, t.peer)
+		if ours == nil || theirs == nil {
+			continue
+		}
+		ratio := theirs.Nanos.Ratio(ours.Nanos)
+		checks = append(checks, check{
+			target:   fmt.Sprintf("GetOrCreateExclusiveWith at least %.1fx as fast as %s: %s", t.least, t.peer, where(cell)),
+			measured: bench.Times(ratio),
+			holds:    ratio >= t.least,
+		})
+	}
+	return checks
 }
 
 func find(results []*l1.Result, cell l1.Cell, call string) *l1.Result {

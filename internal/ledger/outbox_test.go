@@ -1,0 +1,113 @@
+package ledger_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/queue"
+	"github.com/larder-go/larder/queue/outbox"
+	"github.com/larder-go/larder/queue/queuetest"
+)
+
+func TestMain(m *testing.M) {
+	child()
+	defer postgres.stop()
+	m.Run()
+}
+
+// dialects are the databases that an outbox is tested in.
+func dialects() map[string]dialect {
+	return map[string]dialect{
+		"PostgreSQL": {outbox.PostgreSQL, "pgx", postgres.database},
+		"SQLite":     {outbox.SQLite, "sqlite", sqliteDSN},
+	}
+}
+
+type dialect struct {
+	outbox.Dialect
+	driver string
+	dsn    func(tb testing.TB) string
+}
+
+func newOutbox(tb testing.TB, db *sql.DB, d outbox.Dialect, table string) *outbox.Queue {
+	tb.Helper()
+	q, err := outbox.New(db, d, &outbox.Options{Table: table})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return q
+}
+
+func TestOutboxKeepsTheContract(t *testing.T) {
+	for name, d := range dialects() {
+		t.Run(name, func(t *testing.T) {
+			db := openDB(t, d.driver, d.dsn(t))
+			var n atomic.Int64
+			tables := map[queue.Queue]string{}
+			queuetest.Run(t, queuetest.Config{
+				New: func(tb testing.TB) queue.Queue {
+					table := fmt.Sprint("queue_", n.Add(1))
+					q := newOutbox(tb, db, d.Dialect, table)
+					tables[q] = table
+					if err := q.CreateTable(context.Background()); err != nil {
+						tb.Fatal(err)
+					}
+					return q
+				},
+				Reopen: func(tb testing.TB, q queue.Queue) queue.Queue { return newOutbox(tb, db, d.Dialect, tables[q]) },
+				Unit:   60 * time.Millisecond,
+			})
+		})
+	}
+}
+
+func TestOutboxPreflight(t *testing.T) {
+	for name, d := range dialects() {
+		t.Run(name, func(t *testing.T) {
+			ctx := context.Background()
+			db := openDB(t, d.driver, d.dsn(t))
+			db.SetMaxOpenConns(1) // settings are a connection's
+			q := newOutbox(t, db, d.Dialect, "queue")
+			if err := q.Preflight(ctx); err == nil {
+				t.Error("Preflight without a table: got no error")
+			}
+			for range 2 { // it may be there already
+				if err := q.CreateTable(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := q.Preflight(ctx); err != nil {
+				t.Errorf("Preflight: got %v, want no error", err)
+			}
+			weaken := map[outbox.Dialect]string{outbox.PostgreSQL: "SET synchronous_commit = off", outbox.SQLite: "PRAGMA synchronous = OFF"}
+			if _, err := db.Exec(weaken[d.Dialect]); err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Preflight(ctx); !errors.Is(err, queue.ErrVolatile) {
+				t.Errorf("Preflight where commits may be lost: got %v, want ErrVolatile", err)
+			}
+		})
+	}
+}
+
+func TestOutboxRefusesBadOptions(t *testing.T) {
+	db := openDB(t, "sqlite", sqliteDSN(t))
+	for name, err := range map[string]error{
+		"no database":   second(outbox.New(nil, outbox.SQLite, nil)),
+		"dialect":       second(outbox.New(db, 0, nil)),
+		"quoted table":  second(outbox.New(db, outbox.SQLite, &outbox.Options{Table: `a"; DROP TABLE b; --`})),
+		"nested schema": second(outbox.New(db, outbox.SQLite, &outbox.Options{Table: "a.b.c"})),
+	} {
+		if !errors.Is(err, cache.ErrInvalidConfig) {
+			t.Errorf("%s: got %v, want ErrInvalidConfig", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -1,0 +1,244 @@
+package patterns
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/keys"
+)
+
+// writer is what the wrappers that write have in common. A write of theirs, or a
+// transaction of several, goes so:
+//
+//  1. What an entity looked like is read from the source, if others depend on it.
+//  2. The entity's entry and what guards its dependents are marked. From here on
+//     neither it nor a Query that depends on it is stored, in no process.
+//  3. The dependents' tokens expire: what was loaded before is gone.
+//  4. The source is written, and committed.
+//  5. The new value is stored in the step that ends the entry's mark, or nothing is.
+//  6. The tokens expire once more: who comes now joins no load that began before.
+//  7. The other marks end.
+//
+// A process that dies anywhere leaves marks, which run out, and nothing that they
+// guard. If the cache cannot be reached steps 2 and 3 are left out, unless the write
+// is strict, and what remains of the others is reported.
+type writer[K comparable, V any] struct {
+	*reader[K, V]
+	regions cache.Regions
+	source  Transactor // nil: the source has none, or it is not used
+	store   bool       // whether the new value is stored
+	opts    cache.WriteOptions
+	mend    func(ctx context.Context, again func(context.Context) error, err error) error // what to do about a cache that was not told
+}
+
+// unit is a writer's part in a transaction.
+type unit[K comparable, V any] struct {
+	*writer[K, V]
+	writing *cache.Writing
+	changed []changed[K, V] // the last of each id
+	tokens  []cache.Token   // of what depends on them
+	open    bool            // whether tokens have still to expire after the commit
+}
+
+type changed[K comparable, V any] struct {
+	id    K
+	value V
+	keep  bool // whether value is to be stored
+	opts  cache.EntryOptions
+}
+
+func (w *writer[K, V]) begin() (participant, error) {
+	writing, err := cache.NewWriting(w.cache, w.opts)
+	if err != nil {
+		return nil, err
+	}
+	return &unit[K, V]{writer: w, writing: writing}, nil
+}
+
+// transact runs do as a part of the transaction of ctx, or in one of its own.
+func (w *writer[K, V]) transact(ctx context.Context, do func(ctx context.Context, u *unit[K, V]) error) error {
+	return transact(ctx, work{w, w.begin, w.source, func(ctx context.Context, p participant) error {
+		return do(ctx, p.(*unit[K, V]))
+	}})
+}
+
+func (w *writer[K, V]) save(ctx context.Context, id K, v V) error {
+	return w.transact(ctx, func(ctx context.Context, u *unit[K, V]) error {
+		return u.save(ctx, u.change(id, v))
+	})
+}
+
+func (u *unit[K, V]) save(ctx context.Context, c changed[K, V]) error {
+	if err := u.guard(ctx, []K{c.id}, map[K]V{c.id: c.value}); err != nil {
+		return err
+	}
+	u.note(c)
+	return u.inner.Save(ctx, c.id, c.value)
+}
+
+// change describes the entity that v becomes.
+func (u *unit[K, V]) change(id K, v V) changed[K, V] {
+	c := changed[K, V]{id: id, value: v}
+	if u.store {
+		c.opts, c.keep = u.entity.options(id, v)
+	}
+	return c
+}
+
+func (w *writer[K, V]) saveMany(ctx context.Context, values map[K]V) error {
+	return w.transact(ctx, func(ctx context.Context, u *unit[K, V]) error {
+		ids := make([]K, 0, len(values))
+		for id := range values {
+			ids = append(ids, id)
+		}
+		if err := u.guard(ctx, ids, values); err != nil {
+			return err
+		}
+		for id, v := range values {
+			u.note(u.change(id, v))
+		}
+		if saver, ok := w.inner.(ManySaver[K, V]); ok {
+			return saver.SaveMany(ctx, values)
+		}
+		for id, v := range values {
+			if err := w.inner.Save(ctx, id, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *writer[K, V]) delete(ctx context.Context, id K) error {
+	return w.transact(ctx, func(ctx context.Context, u *unit[K, V]) error {
+		if err := u.guard(ctx, []K{id}, nil); err != nil {
+			return err
+		}
+		u.note(changed[K, V]{id: id})
+		return w.inner.Delete(ctx, id)
+	})
+}
+
+// guard makes sure that nothing of these entities, which are to get these values,
+// is stored or served from before the write. An error means that the source must
+// not be written.
+func (u *unit[K, V]) guard(ctx context.Context, ids []K, values map[K]V) error {
+	var tokens []cache.Token
+	if u.entity.Dependents != nil {
+		old, err := findMany(ctx, u.inner, ids)
+		if err != nil {
+			return err
+		}
+		for _, now := range []map[K]V{old, values} {
+			for id, v := range now {
+				tokens = u.entity.dependents(tokens, id, v)
+			}
+		}
+		if err := cache.CheckTokens(tokens); err != nil {
+			return err
+		}
+	}
+	marked := make([]string, 0, len(ids)+len(tokens))
+	for _, id := range ids {
+		marked = append(marked, u.key(id))
+	}
+	for _, t := range tokens {
+		marked = append(marked, guardKey(t))
+	}
+	if err := u.writing.Mark(ctx, marked...); err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		u.tokens = appendToken(u.tokens, t)
+	}
+	err := u.expire(ctx, tokens)
+	if u.opts.Strict || ctx.Err() != nil {
+		return err
+	}
+	return nil // it is tried again after the commit
+}
+
+func (u *unit[K, V]) expire(ctx context.Context, tokens []cache.Token) error {
+	if len(tokens) == 0 {
+		return nil
+	}
+	return u.regions.ExpireTokens(ctx, tokens...)
+}
+
+// note keeps what is to be told about an entity.
+func (u *unit[K, V]) note(c changed[K, V]) {
+	for i := range u.changed {
+		if u.changed[i].id == c.id {
+			u.changed[i] = c
+			return
+		}
+	}
+	u.changed = append(u.changed, c)
+}
+
+func (u *unit[K, V]) owner() any { return u.writer }
+
+func (u *unit[K, V]) until() time.Time { return u.writing.Until() }
+
+// ready asks a strict write's cache once more whether it is there.
+func (u *unit[K, V]) ready(ctx context.Context) error {
+	if !u.opts.Strict || len(u.changed) == 0 {
+		return nil
+	}
+	_, _, err := u.cache.Get(ctx, u.key(u.changed[0].id))
+	return err
+}
+
+func (u *unit[K, V]) end(ctx context.Context, committed bool) error {
+	u.open = len(u.tokens) > 0
+	err := u.tell(ctx, committed)
+	if err == nil || !committed {
+		return nil // what did not happen leaves nothing behind but marks
+	}
+	return u.mend(ctx, func(ctx context.Context) error { return u.tell(ctx, false) }, err)
+}
+
+// tell tells the cache of the outcome, and may be repeated. Only a write that is
+// certain stores values.
+func (u *unit[K, V]) tell(ctx context.Context, store bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.endTimeout())
+	defer cancel()
+	var errs []error
+	if store {
+		for _, c := range u.changed {
+			if c.keep {
+				errs = append(errs, u.loading.Typed().EndWriting(ctx, u.writing, u.key(c.id), c.value, c.opts))
+			}
+		}
+	}
+	if u.open {
+		err := u.expire(ctx, u.tokens)
+		u.open = err != nil
+		errs = append(errs, err)
+	}
+	if u.open { // the marks of the tokens must stand as long as they can
+		return errors.Join(errs...)
+	}
+	return u.writing.End(ctx)
+}
+
+func (u *unit[K, V]) endTimeout() time.Duration {
+	if u.opts.EndTimeout > 0 {
+		return u.opts.EndTimeout
+	}
+	return cache.DefaultEndTimeout
+}
+
+// guardKey returns the key whose write mark says that what depends on t is being
+// written.
+func guardKey(t cache.Token) string {
+	region, _ := t.Region()
+	if key, ok := t.Key(); ok {
+		return keys.With(guardPart, region, key)
+	}
+	return keys.With(guardPart, region)
+}
+
+const guardPart = "larder.writing"
