@@ -3,7 +3,6 @@ package near
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
-	"github.com/larder-go/larder/distributed/internal/tracking"
 	"github.com/larder-go/larder/internal/redistest"
 )
 
@@ -72,12 +70,7 @@ func subjects() []subject {
 		}},
 		{name: "twin that trusts silence", allowed: staleBound, naive: true,
 			read: func(c *Cache) cache.Cache { return trusting{c} }, listen: func(s signals) signals {
-				lost := s.Lost
-				s.Lost = func(err error) {
-					if !errors.Is(err, tracking.ErrSilent) {
-						lost(err)
-					}
-				}
+				s.Flushed, s.Lost = func() {}, func(error) {}
 				return s
 			}},
 	}
