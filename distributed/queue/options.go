@@ -78,8 +78,8 @@ func (o *Options) check(client redis.UniversalClient) error {
 	if o.MaxItems < 0 || o.MaxItems > 0 && o.MaxItems < o.Partitions {
 		refuse("Options.MaxItems", o.MaxItems, "must be one for each partition, or 0")
 	}
-	if o.MaxBytes < 0 {
-		refuse("Options.MaxBytes", o.MaxBytes, "must not be negative")
+	if o.MaxBytes < 0 || o.MaxBytes > 0 && o.MaxBytes < int64(o.Partitions) {
+		refuse("Options.MaxBytes", o.MaxBytes, "must be one for each partition, or 0")
 	}
 	if o.Budget < 0 || o.Budget > maxBudget {
 		refuse("Options.Budget", o.Budget, "is out of range")
