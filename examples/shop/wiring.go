@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/cache/inspect"
+	"github.com/larder-go/larder/keys"
 	"github.com/larder-go/larder/patterns"
 	"github.com/larder-go/larder/queue"
 	"github.com/larder-go/larder/queue/outbox"
@@ -25,6 +27,7 @@ type config struct {
 	postgres string // DSN; "": SQLite
 	sqlite   string // file; "": one of its own
 	delay    time.Duration
+	totals   time.Duration // from which age the views that pages show are refreshed; 0: a second
 }
 
 // shop is everything put together.
@@ -47,6 +50,9 @@ type shop struct {
 
 	lists  *patterns.Query[listing, int, Product]
 	people *patterns.Query[string, int, Customer]
+
+	// totals are the views as the pages show them: see wireViews.
+	totals *cache.Loading[int, Views]
 
 	categories, productSearch, customerSearch region.Region
 
@@ -216,6 +222,10 @@ func (s *shop) wireStock(source *sources) (err error) {
 // wireViews makes the view counts: one write for each page that is looked at,
 // which is more than the database likes. They wait in a queue, merged into one
 // sum for each product.
+//
+// What the pages show of them need not be exact. It is an entry of its own, so
+// that a new view does not end it: from the age of a second it is refreshed in the
+// background, and while the database is down the last one known is shown.
 func (s *shop) wireViews(ctx context.Context, c config, source *sources) (err error) {
 	s.views, err = newSwitched(s.cache, "views", source.views, &source.views.reads, patterns.Entity[int, Views]{})
 	if err != nil {
@@ -236,11 +246,36 @@ func (s *shop) wireViews(ctx context.Context, c config, source *sources) (err er
 	if err == nil {
 		s.onClose(s.views.queue.Close)
 	}
+	s.totals = cache.NewLoading(s.cache, func(ctx context.Context, id int, _ *cache.Entry) (Views, error) {
+		found, err := s.loadTotals(ctx, []int{id})
+		return found[id], err
+	}, &cache.LoadingOptions[int, Views]{
+		TypedOptions: cache.TypedOptions[Views]{
+			Defaults:  cache.EntryOptions{TTL: 10 * time.Minute},
+			Freshness: cache.Freshness{SoftTTL: cmp.Or(c.totals, time.Second), StaleIfError: time.Hour},
+		},
+		AppendKey: func(dst []byte, id int) []byte { return keys.Append(dst, "ViewTotal", id) },
+		LoadMany:  func(ctx context.Context, ids []int, _ *cache.Entry) (map[int]Views, error) { return s.loadTotals(ctx, ids) },
+	})
 	if s.shared { // one that does not look into the queue would show less
 		s.views.order = []string{behind}
 		s.views.choices = map[string]repository[Views]{behind: s.views.queue}
 	}
 	return err
+}
+
+// loadTotals returns the views of ids. A product that nobody has seen has some,
+// too: none.
+func (s *shop) loadTotals(ctx context.Context, ids []int) (map[int]Views, error) {
+	found, err := s.views.FindMany(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	totals := make(map[int]Views, len(ids))
+	for _, id := range ids {
+		totals[id] = Views{id, found[id].Count}
+	}
+	return totals, nil
 }
 
 // openQueue returns a queue in memory if nobody else has this database, and else
