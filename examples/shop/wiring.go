@@ -255,7 +255,9 @@ func (s *shop) wireViews(ctx context.Context, c config, source *sources) (err er
 			Freshness: cache.Freshness{SoftTTL: cmp.Or(c.totals, time.Second), StaleIfError: time.Hour},
 		},
 		AppendKey: func(dst []byte, id int) []byte { return keys.Append(dst, "ViewTotal", id) },
-		LoadMany:  func(ctx context.Context, ids []int, _ *cache.Entry) (map[int]Views, error) { return s.loadTotals(ctx, ids) },
+		LoadMany: func(ctx context.Context, ids []int, _ *cache.Entry) (map[int]Views, error) {
+			return s.loadTotals(ctx, ids)
+		},
 	})
 	if s.shared { // one that does not look into the queue would show less
 		s.views.order = []string{behind}
