@@ -32,7 +32,14 @@ func serveShop(t *testing.T, c config) (*shop, string) {
 
 // text is an expression for the text of what a CSS selector finds.
 func text(selector string) string {
-	return fmt.Sprintf("document.querySelector(%q).textContent", selector)
+	return fmt.Sprintf("document.querySelector(%q).textContent.trim()", selector)
+}
+
+// submit clicks a button and waits for the page that comes of it.
+func submit(page *browser.Page, selector string) {
+	browser.Eval[bool](page, `window.isOld = true`)
+	page.Click(selector)
+	page.WaitFor(`!window.isOld && document.readyState === "complete"`)
 }
 
 func TestAnEditShowsInListsAtOnce(t *testing.T) {
@@ -51,8 +58,8 @@ func TestAnEditShowsInListsAtOnce(t *testing.T) {
 
 	page.Open(address + "/product/3")
 	browser.Eval[bool](page, `document.querySelector("[name=name]").value = "<b>Almanac</b>", document.querySelector("[name=price]").value = "77.70", true`)
-	page.Click("#save")
-	page.WaitFor(text("h1") + ` === "<b>Almanac</b>"`)
+	submit(page, "#save")
+	page.WaitFor(text("h1") + ` === "<b>Almanac</b>" && document.readyState === "complete"`)
 	page.Screenshot("product")
 	page.Open(address + "/?category=Books")
 	if got := page.Text("#product-3"); !strings.Contains(got, "<b>Almanac</b>") || !strings.Contains(got, "77.70") {
@@ -65,7 +72,7 @@ func TestAnEditShowsInListsAtOnce(t *testing.T) {
 
 	before := page.Text("#product-3 td:nth-child(4)")
 	page.Open(address + "/product/3")
-	page.Click("#buy")
+	submit(page, "#buy")
 	page.WaitFor(text("#left") + " === String(" + before + " - 1)")
 
 	page.Open(address + "/customers?q=oslo")
@@ -81,13 +88,13 @@ func TestStopTheDatabaseAndTheQueueHolds(t *testing.T) {
 	page.Open(address + "/product/7")
 	page.Open(address + "/operations")
 	page.WaitFor(text("#queued") + ` === "0" && ` + text("#written") + ` === "1"`)
-	page.Click("#stop")
+	submit(page, "#stop")
 	page.WaitFor(text("#health") + ` === "database stopped"`)
 	for range 5 {
 		page.Open(address + "/product/7")
 	}
 	page.Open(address + "/product/8") // cached by warming, too
-	page.Click("#save")
+	submit(page, "#save")
 	page.WaitFor(text("#notice") + `.includes("stopped")`)
 	if problems := page.Problems(); len(problems) != 1 || !strings.Contains(problems[0], "503") {
 		t.Errorf("the browser complained of %q, want 503 only", problems)
@@ -100,7 +107,7 @@ func TestStopTheDatabaseAndTheQueueHolds(t *testing.T) {
 	page.Screenshot("stopped")
 
 	browser.Eval[bool](page, `window.sameDocument = true`)
-	page.Click("#start")
+	submit(page, "#start")
 	page.WaitFor(text("#health") + ` === "database running"`)
 	page.WaitFor(text("#queued") + ` === "0"`) // the page refreshes itself
 	found, err := s.views.source.FindMany(t.Context(), []int{7, 8})
@@ -112,11 +119,11 @@ func TestStopTheDatabaseAndTheQueueHolds(t *testing.T) {
 func TestDeadLettersAreRetriedAndDropped(t *testing.T) {
 	s, address := serveShop(t, config{})
 	page := browser.Start(t)
-	refuse := func(product int) {
+	refuse := func(product int, what string) {
 		page.Open(address + "/operations")
 		browser.Eval[bool](page, fmt.Sprintf(`document.querySelector("[name=product]").value = %d, true`, product))
-		page.Click("#refuse")
-		page.WaitFor(text("#events") + `.includes("refuses")`)
+		submit(page, "#refuse")
+		page.WaitFor(text("#events li") + fmt.Sprintf(`.match(/refuses .*%s$/)`, what))
 	}
 	views := func() int {
 		found, err := s.views.source.FindMany(t.Context(), []int{9})
@@ -129,15 +136,15 @@ func TestDeadLettersAreRetriedAndDropped(t *testing.T) {
 		do   string
 		want int
 	}{{"retry", 1}, {"drop", 1}} {
-		refuse(9)
+		refuse(9, "product 9")
 		page.Open(address + "/product/9")
 		page.Open(address + "/letters")
 		page.WaitFor(text("#letters tbody") + `.includes("views 9")`) // it comes by itself
 		page.Screenshot("letters")
-		refuse(0)
+		refuse(0, "nothing")
 		page.Open(address + "/letters")
-		page.Click("button[value=" + test.do + "]")
-		page.WaitFor(text("#letters tbody") + `.trim() === "None."`)
+		submit(page, "button[value="+test.do+"]")
+		page.WaitFor(text("#letters tbody") + ` === "None."`)
 		if err := s.views.queue.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -152,13 +159,13 @@ func TestPatternsAreSwitchedAndCompared(t *testing.T) {
 	page := browser.Start(t)
 	page.Open(address + "/operations")
 	choose := func(entity, pattern string) {
-		page.Click(fmt.Sprintf("#entity-%s button[value=%q]", entity, pattern))
+		submit(page, fmt.Sprintf("#entity-%s button[value=%q]", entity, pattern))
 		page.WaitFor(fmt.Sprintf("%s.includes(%q)", text("#events li"), entity+": "+pattern))
 	}
 	choose("catalogue", uncached)
-	page.Click("#compare")
-	page.WaitFor(text("#events li") + `.includes("compared")`)
-	page.Click("#compare")
+	submit(page, "#compare")
+	page.WaitFor(text("#events li") + `.includes("both ways")`)
+	submit(page, "#compare")
 	page.WaitFor(text("#events li") + `.includes("2 times")`)
 	ratio := func(entity string) int {
 		return browser.Eval[int](page, fmt.Sprintf(`document.querySelector("#entity-%s meter").value`, entity))
@@ -169,12 +176,11 @@ func TestPatternsAreSwitchedAndCompared(t *testing.T) {
 	for _, p := range []string{through, aside} {
 		choose("catalogue", p)
 		page.Open(address + "/product/2")
-		page.Click("#save")
-		page.WaitFor(text("h1") + ` !== ""`)
+		submit(page, "#save")
 		page.Open(address + "/operations")
 	}
-	page.Click("#compare")
-	page.WaitFor(text("#events li") + `.includes("compared")`)
+	submit(page, "#compare")
+	page.WaitFor(text("#events li") + `.includes("both ways")`)
 	page.Screenshot("operations")
 	page.Open(address + "/debug/larder/")
 	page.WaitFor(`document.body.textContent.includes("Write-behind of views")`)
@@ -212,7 +218,7 @@ func TestTwoInstancesAgree(t *testing.T) {
 	}
 	page.Open(first + "/product/3")
 	browser.Eval[bool](page, `document.querySelector("[name=name]").value = "Almanac", document.querySelector("[name=category]").value = "Garden", true`)
-	page.Click("#save")
+	submit(page, "#save")
 	page.WaitFor(text("h1") + ` === "Almanac"`)
 	page.Open(first + "/?category=Garden")
 	if got := page.Text("#products tbody"); !strings.Contains(got, "Almanac") {

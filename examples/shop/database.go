@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,13 +30,23 @@ type database struct {
 	calls   atomic.Int64
 }
 
-// errStopped is what a database that is down looks like. It is no fault of the
-// write: patterns.ClassifyError calls it Unavailable, so a write-behind tries
-// again for as long as it takes.
-var errStopped = fmt.Errorf("the database is stopped: %w", cache.ErrUnavailable)
+// failure is an error of the source. What it wraps tells a write-behind what to
+// make of it: see patterns.ClassifyError.
+type failure struct {
+	text string
+	kind error
+}
 
-// errRefused is one that no retry will cure: such a write is a dead letter.
-var errRefused = fmt.Errorf("the database refuses views of this product: %w", patterns.ErrPermanent)
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.kind }
+
+var (
+	// errStopped is no fault of the write: it is tried again for as long as it
+	// takes.
+	errStopped = &failure{"the database is stopped", driver.ErrBadConn}
+	// errRefused will be the same next time: the write becomes a dead letter.
+	errRefused = &failure{"the database refuses views of this product", patterns.ErrPermanent}
+)
 
 func openSQLite(file string) (*database, error) {
 	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)")

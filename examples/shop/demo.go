@@ -50,7 +50,7 @@ func (d *demo) catalogue(ctx context.Context) error {
 	if err := d.shop.warm(ctx, func(int, int) {}); err != nil {
 		return err
 	}
-	d.step("warmed", "%d calls to the database", d.shop.database.calls.Load())
+	d.step("warmed", "%s", asked(d.shop.database.calls.Load()))
 	if _, err := d.get(ctx, "the list of books, at first", "/?category=Books"); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (d *demo) inventory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.step("one is bought", "%d left of %d, read back with %d calls to the database", after.Left, before.Left, d.shop.database.calls.Load()-calls)
+	d.step("one is bought", "%d left of %d, read back with %s", after.Left, before.Left, asked(d.shop.database.calls.Load()-calls))
 	err = d.post(ctx, "/product/5/stock", "by", "-1000")
 	d.step("a thousand more", "%v", err)
 	return nil
@@ -178,6 +178,13 @@ func (d *demo) step(what, format string, args ...any) {
 	fmt.Fprintf(d.out, "  %-38s %s\n", what, fmt.Sprintf(format, args...))
 }
 
+func asked(calls int64) string {
+	if calls == 1 {
+		return "1 call to the database"
+	}
+	return fmt.Sprintf("%d calls to the database", calls)
+}
+
 // get prints what a page costs, and returns it.
 func (d *demo) get(ctx context.Context, what, path string) (string, error) {
 	calls, began := d.shop.database.calls.Load(), time.Now()
@@ -185,7 +192,7 @@ func (d *demo) get(ctx context.Context, what, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("%d calls to the database", d.shop.database.calls.Load()-calls)
+	text := asked(d.shop.database.calls.Load() - calls)
 	if !d.plain {
 		text += ", " + took(time.Since(began))
 	}

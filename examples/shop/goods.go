@@ -14,7 +14,7 @@ import (
 type row struct {
 	Product
 	Left  int
-	Views int
+	Views int // -1: not known
 }
 
 // rows adds to products what other tables have, each through its own pattern.
@@ -33,7 +33,10 @@ func (s *shop) rows(ctx context.Context, products ...Product) ([]row, error) {
 	}
 	rows := make([]row, len(products))
 	for i, p := range products {
-		rows[i] = row{p, stock[p.ID].Left, views[p.ID].Count}
+		rows[i] = row{p, stock[p.ID].Left, -1}
+		if v, ok := views[p.ID]; ok {
+			rows[i].Views = v.Count
+		}
 	}
 	return rows, nil
 }
@@ -46,13 +49,13 @@ type productList struct {
 
 func (s *shop) listProducts(w http.ResponseWriter, r *http.Request) error {
 	l := listing{Category: r.FormValue("category"), Search: r.FormValue("q")}
-	return s.render(w, r, "products.html", "Catalogue", func(ctx context.Context) (any, error) {
+	return s.render(w, r, "products.html", func(ctx context.Context) (string, any, error) {
 		products, err := s.lists.Find(ctx, l)
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		rows, err := s.rows(ctx, products...)
-		return productList{l, categories, rows}, err
+		return "Catalogue", productList{l, categories, rows}, err
 	})
 }
 
@@ -66,23 +69,19 @@ func (s *shop) showProduct(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	product, err := s.products.Find(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	if err := s.views.Save(r.Context(), id, Views{id, 1}); err != nil {
-		s.events.add("a view of product %d was not counted: %v", id, err)
-	}
-	return s.render(w, r, "product.html", product.Name, func(ctx context.Context) (any, error) {
+	return s.render(w, r, "product.html", func(ctx context.Context) (string, any, error) {
 		product, err := s.products.Find(ctx, id)
 		if err != nil {
-			return nil, err
+			return "", nil, err
+		}
+		if err := s.views.Save(ctx, id, Views{id, 1}); err != nil {
+			s.events.add("a view of product %d was not counted: %v", id, err)
 		}
 		rows, err := s.rows(ctx, product)
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
-		return productPage{rows[0], categories}, nil
+		return product.Name, productPage{rows[0], categories}, nil
 	})
 }
 
@@ -140,9 +139,9 @@ type customerList struct {
 
 func (s *shop) listCustomers(w http.ResponseWriter, r *http.Request) error {
 	search := r.FormValue("q")
-	return s.render(w, r, "customers.html", "Customers", func(ctx context.Context) (any, error) {
+	return s.render(w, r, "customers.html", func(ctx context.Context) (string, any, error) {
 		customers, err := s.people.Find(ctx, search)
-		return customerList{search, customers}, err
+		return "Customers", customerList{search, customers}, err
 	})
 }
 
@@ -151,8 +150,9 @@ func (s *shop) showCustomer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, "customer.html", "Customer", func(ctx context.Context) (any, error) {
-		return s.customers.Find(ctx, id)
+	return s.render(w, r, "customer.html", func(ctx context.Context) (string, any, error) {
+		c, err := s.customers.Find(ctx, id)
+		return c.Name, c, err
 	})
 }
 

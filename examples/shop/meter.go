@@ -15,7 +15,8 @@ type meter struct {
 	recent [200]time.Duration // of the last calls
 }
 
-// measure begins a call for n entities; what it returns ends it.
+// measure begins a call for n entities; what it returns ends it. One that is not
+// ended does not count.
 func (m *meter) measure(n int) (end func()) {
 	began := time.Now()
 	return func() {
@@ -26,6 +27,13 @@ func (m *meter) measure(n int) (end func()) {
 		m.calls++
 		m.reads += n
 	}
+}
+
+// uncount takes n reads out of the count again, but not how long they took.
+func (m *meter) uncount(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reads -= n
 }
 
 func (m *meter) reset() {

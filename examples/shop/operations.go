@@ -57,13 +57,13 @@ type operations struct {
 }
 
 func (s *shop) showOperations(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, r, "operations.html", "Operations", func(ctx context.Context) (any, error) {
+	return s.render(w, r, "operations.html", func(ctx context.Context) (string, any, error) {
 		all, err := s.statuses(ctx)
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		stats := s.cache.Stats()
-		return operations{Entities: all, Queue: all[len(all)-1], Delay: s.database.delay.Load() / 1e6,
+		return "Operations", operations{Entities: all, Queue: all[len(all)-1], Delay: s.database.delay.Load() / 1e6,
 			Refused: s.database.refused.Load(), Calls: s.database.calls.Load(), Ratio: 100 * stats.HitRatio(),
 			Entries: stats.Entries, Events: s.events.list(), Shared: s.shared}, nil
 	})
@@ -89,7 +89,7 @@ func (s *shop) compare(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	s.events.add("compared 10 reads of each")
+	s.events.add("read 10 of each, both ways")
 	return back(w, r, "/operations")
 }
 
@@ -128,13 +128,13 @@ func (s *shop) changeDatabase(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *shop) showLetters(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, r, "letters.html", "Dead letters", func(ctx context.Context) (any, error) {
+	return s.render(w, r, "letters.html", func(ctx context.Context) (string, any, error) {
 		all, err := s.statuses(ctx)
 		var letters []letter
 		for _, st := range all {
 			letters = append(letters, st.Letters...)
 		}
-		return letters, err
+		return "Dead letters", letters, err
 	})
 }
 

@@ -20,6 +20,12 @@ var files embed.FS
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"price": func(cents int) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) },
 	"took":  took,
+	"count": func(n int) string {
+		if n < 0 {
+			return "-" // not known
+		}
+		return strconv.Itoa(n)
+	},
 	"clock": func(t time.Time) string { return t.Format(time.TimeOnly) },
 }).ParseFS(files, "templates/*.html"))
 
@@ -88,9 +94,9 @@ type page struct {
 }
 
 // render shows what read returns, and says what that cost.
-func (s *shop) render(w http.ResponseWriter, r *http.Request, name, title string, read func(ctx context.Context) (any, error)) error {
+func (s *shop) render(w http.ResponseWriter, r *http.Request, name string, read func(ctx context.Context) (title string, data any, err error)) error {
 	began, calls := time.Now(), s.database.calls.Load()
-	data, err := read(r.Context())
+	title, data, err := read(r.Context())
 	if err != nil {
 		return err
 	}

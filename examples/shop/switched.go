@@ -52,19 +52,20 @@ func newSwitched[V any](c cache.Cache, name string, source repository[V], rows *
 	if err != nil {
 		return nil, err
 	}
-	s.offer(aside, a)
 	// Without a cache means that nothing is read from it: writes still invalidate.
 	s.offer(uncached, invalidating[V]{CacheAside: a, source: source})
+	s.offer(aside, a)
 	return s, nil
 }
 
+// offer adds a pattern, which is in use until another is offered or chosen.
 func (s *switched[V]) offer(pattern string, r repository[V]) {
 	s.choices[pattern] = r
 	s.order = append(s.order, pattern)
 	s.pattern = pattern
 }
 
-// addThrough offers write-through, which becomes the pattern.
+// addThrough offers write-through.
 func (s *switched[V]) addThrough() error {
 	t, err := patterns.NewWriteThrough(s.cache, patterns.Repository[int, V](s.source), s.entity, nil)
 	if err == nil {
@@ -73,7 +74,7 @@ func (s *switched[V]) addThrough() error {
 	return err
 }
 
-// addBehind offers write-behind on q, which becomes the pattern.
+// addBehind offers write-behind on q.
 func (s *switched[V]) addBehind(ctx context.Context, q queue.Queue, opts patterns.WriteBehindOptions[int, V]) (err error) {
 	s.queue, err = patterns.NewWriteBehind(ctx, s.cache, patterns.Repository[int, V](s.source), q, s.entity, &opts)
 	if err == nil {
@@ -208,7 +209,7 @@ type letter struct {
 
 func (s *switched[V]) status(ctx context.Context) (status, error) {
 	s.mu.RLock()
-	st := status{Name: s.name, Pattern: s.pattern, Patterns: slices.Sorted(slices.Values(s.order))}
+	st := status{Name: s.name, Pattern: s.pattern, Patterns: slices.Clone(s.order)}
 	s.mu.RUnlock()
 	st.Reads, st.Cached = s.reads.figures()
 	st.SourceReads, st.Source = s.rows.figures()
@@ -246,6 +247,7 @@ func (s *switched[V]) compare(ctx context.Context, n int) error {
 		if _, err := s.source.Find(ctx, id); err != nil && !errors.Is(err, cache.ErrNotFound) {
 			return err
 		}
+		s.rows.uncount(1)
 		if _, err := s.Find(ctx, id); err != nil && !errors.Is(err, cache.ErrNotFound) {
 			return err
 		}

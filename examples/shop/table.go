@@ -55,7 +55,7 @@ func (t *table[V]) Find(ctx context.Context, id int) (V, error) {
 
 // FindMany implements patterns.ManyFinder.
 func (t *table[V]) FindMany(ctx context.Context, ids []int) (map[int]V, error) {
-	defer t.reads.measure(len(ids))()
+	end := t.reads.measure(len(ids))
 	if err := t.visit(ctx); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,11 @@ func (t *table[V]) FindMany(ctx context.Context, ids []int) (map[int]V, error) {
 		}
 		found[*fields[0].(*int)] = v
 	}
-	return found, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	end()
+	return found, nil
 }
 
 // ids returns the ids of the rows that fulfil a condition, in its order.

@@ -41,6 +41,8 @@ func warmOf[V any](ctx context.Context, s *shop, entities *switched[V], n int, t
 		Progress: func(p patterns.WarmProgress) { tell(p.Done) },
 		OnError:  func(_ int, err error) { s.events.add("warming %s: %v", entities.name, err) },
 	})
+	entities.reads.reset() // the page shows what visitors get
+	entities.rows.reset()
 	return warmed.Done, err
 }
 

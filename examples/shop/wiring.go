@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +30,14 @@ type config struct {
 	sqlite   string // file; "": one of its own
 	delay    time.Duration
 	totals   time.Duration // from which age the views that pages show are refreshed; 0: a second
+}
+
+// databaseID tells databases apart: what was cached of one is not to be taken for
+// another's.
+func (c config) databaseID() string {
+	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%q %q", c.postgres, c.sqlite)
+	return strconv.FormatUint(h.Sum64(), 36)
 }
 
 // shop is everything put together.
@@ -121,7 +131,7 @@ func (s *shop) openCache(c config) (err error) {
 		}
 	}
 	s.cache, err = larder.Open(address, &larder.Options{
-		Prefix:   "larder-shop:",
+		Prefix:   "larder-shop:" + c.databaseID() + ":",
 		Defaults: cache.EntryOptions{TTL: 10 * time.Minute},
 		Observer: s.inspector.ObserverOf("shop"),
 	})
@@ -237,7 +247,8 @@ func (s *shop) wireViews(ctx context.Context, c config, source *sources) (err er
 	}
 	err = s.views.addBehind(ctx, q, patterns.WriteBehindOptions[int, Views]{
 		Merge:      func(older, newer Views) Views { return Views{newer.ID, older.Count + newer.Count} },
-		MaxBackoff: time.Second, // so that a started database is noticed soon
+		MaxBackoff: time.Second,         // so that a started database is noticed soon
+		WhenFull:   patterns.FullReject, // a view is not worth waiting for
 		OnDead: func(_ context.Context, l patterns.DeadLetter[int, Views]) {
 			s.events.add("%d views of product %d are a dead letter: %s", l.Value.Count, l.ID, l.Reason)
 		},
