@@ -56,6 +56,9 @@ const (
 	EventServerCall                         // a call to the server was answered; Op, Duration
 	EventIntentLanded                       // invalidations that had failed for want of the server have happened now; Count, Duration: how late
 	EventIntentDropped                      // such invalidations will not be retried: too many wait, or the cache was closed; Count
+	EventDeadLetter                         // a write behind was set aside, because the source does not take it
+	EventQueueError                         // a write-behind queue, or the source behind it, failed; Err
+	EventQueueFull                          // a write behind found no room in the queue, and waited, went past it or was refused
 )
 
 var eventNames = [...]string{
@@ -68,6 +71,7 @@ var eventNames = [...]string{
 	EventNearLost: "near_lost", EventNearContact: "near_contact",
 	EventServerCall:   "server_call",
 	EventIntentLanded: "intent_landed", EventIntentDropped: "intent_dropped",
+	EventDeadLetter: "dead_letter", EventQueueError: "queue_error", EventQueueFull: "queue_full",
 }
 
 // String returns the kind as a metric would name it.

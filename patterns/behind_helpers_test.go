@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,6 +127,7 @@ type behindBench struct {
 	cache  *memory.Cache
 	view   *cache.Typed[string]
 	dead   []patterns.DeadLetter[int, string]
+	full   atomic.Int64 // how often it was observed that the queue is full
 }
 
 type behindOptions = patterns.WriteBehindOptions[int, string]
@@ -144,6 +146,11 @@ func newBehindBench(t *testing.T, opts behindOptions, limits *queue.MemoryOption
 	}
 	b.view = cache.NewTyped[string](b.cache, nil)
 	opts.OnDead = func(_ context.Context, l patterns.DeadLetter[int, string]) { b.dead = append(b.dead, l) }
+	opts.Observer = cache.ObserverFunc(func(_ context.Context, e cache.Event) {
+		if e.Kind == cache.EventQueueFull {
+			b.full.Add(1)
+		}
+	})
 	var repo patterns.Repository[int, string] = b.source
 	if inner != nil {
 		repo = inner(b.source)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -163,6 +164,7 @@ func TestBehindCallbacksMayPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		told := 0
+		events := map[string]int{}
 		source := newShelf()
 		source.fail = func(int, string) error { return errors.New("no") }
 		w, err := patterns.NewWriteBehind(t.Context(), nil, source, newMemoryQueue(t), shelfEntity, &behindOptions{
@@ -170,6 +172,12 @@ func TestBehindCallbacksMayPanic(t *testing.T) {
 			OnDead:      func(context.Context, patterns.DeadLetter[int, string]) { panic("dead") },
 			OnError:     func(context.Context, error) { mu.Lock(); told++; mu.Unlock(); panic("error") },
 			Classify:    func(error) patterns.Verdict { panic("verdict") },
+			Observer: cache.ObserverFunc(func(_ context.Context, e cache.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				events[e.Layer+" "+e.Kind.String()]++
+				panic("observer")
+			}),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -181,6 +189,9 @@ func TestBehindCallbacksMayPanic(t *testing.T) {
 		st := b.stats()
 		if told != 2 || st.Errors != 2 || st.Panics < 3 || st.Queue.Dead != 1 {
 			t.Errorf("got %d errors told, %d counted, %d panics, %d dead; want 2, 2, 3 or more, 1", told, st.Errors, st.Panics, st.Queue.Dead)
+		}
+		if want := map[string]int{"behind queue_error": 2, "behind dead_letter": 1}; !maps.Equal(events, want) {
+			t.Errorf("observed %v, want %v", events, want)
 		}
 	})
 }
