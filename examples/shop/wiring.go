@@ -237,7 +237,9 @@ func (s *shop) wireStock(source *sources) (err error) {
 // that a new view does not end it: from the age of a second it is refreshed in the
 // background, and while the database is down the last one known is shown.
 func (s *shop) wireViews(ctx context.Context, c config, source *sources) (err error) {
-	s.views, err = newSwitched(s.cache, "views", source.views, &source.views.reads, patterns.Entity[int, Views]{})
+	s.views, err = newSwitched(s.cache, "views", source.views, &source.views.reads, patterns.Entity[int, Views]{
+		Typed: cache.TypedOptions[Views]{NegativeTTL: time.Minute}, // that nobody has seen a product
+	})
 	if err != nil {
 		return err
 	}
