@@ -29,7 +29,7 @@ func fromHere(r *http.Request) bool {
 }
 
 // addPanels shows in the inspector what it does not know by itself.
-func (s *shop) addPanels() error {
+func (s *shop) addPanels(context.Context, config, *sources) error {
 	if n, ok := cache.As[*near.Cache](s.cache); ok {
 		if err := s.inspector.AddPanel(inspect.Panel{Title: "Near cache", Rows: nearRows(n)}); err != nil {
 			return err

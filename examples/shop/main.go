@@ -30,7 +30,7 @@ func main() {
 	addr := flag.String("addr", "localhost:8080", "address to serve at")
 	flag.StringVar(&c.redis, "redis", "", "URL of a Redis to cache on, as in redis://localhost:6379/0")
 	flag.StringVar(&c.postgres, "postgres", "", "DSN of a PostgreSQL to use instead of SQLite")
-	flag.StringVar(&c.sqlite, "sqlite", "", "file of the SQLite database; empty: a temporary one")
+	flag.StringVar(&c.sqlite, "sqlite", "", "file of the SQLite database; empty: a temporary one, or with -redis larder-shop.db in the folder for temporary files")
 	flag.DurationVar(&c.delay, "delay", 50*time.Millisecond, "what each call to the database takes longer")
 	demo := flag.Bool("demo", false, "take a tour of the shop, print it and end")
 	plain := flag.Bool("plain", false, "the same without how long things took")

@@ -88,7 +88,14 @@ func openShop(ctx context.Context, c config) (s *shop, err error) {
 	if err := s.openCache(c); err != nil {
 		return s, err
 	}
-	return s, errors.Join(s.wireCatalogue(source), s.wireCustomers(source), s.wireStock(source), s.wireViews(ctx, c, source), s.addPanels())
+	for _, wire := range []func(context.Context, config, *sources) error{
+		s.wireCatalogue, s.wireCustomers, s.wireStock, s.wireViews, s.addPanels,
+	} {
+		if err := wire(ctx, c, source); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 func (s *shop) openDatabase(c config) (err error) {
@@ -170,7 +177,7 @@ func withNear(address string) (string, error) {
 // wireCatalogue makes the products: read much, edited now and then, and shown in
 // lists. An edit expires the lists of its category, the old one and the new one,
 // and all searches.
-func (s *shop) wireCatalogue(source *sources) (err error) {
+func (s *shop) wireCatalogue(_ context.Context, _ config, source *sources) (err error) {
 	s.products, err = newSwitched(s.cache, "catalogue", source.products, &source.products.reads, patterns.Entity[int, Product]{
 		Dependents: func(_ int, p Product) []cache.Token {
 			return []cache.Token{s.categories.TokenForKey(p.Category), s.productSearch.Token()}
@@ -179,10 +186,14 @@ func (s *shop) wireCatalogue(source *sources) (err error) {
 	if err != nil {
 		return err
 	}
-	err = s.products.addThrough()
+	if err := s.products.addThrough(); err != nil {
+		return err
+	}
 	s.products.pattern = aside
-	s.editProducts, _ = patterns.NewHooked(s.products, told[Product](s, "product"))
-	s.lists, _ = patterns.NewQuery(s.cache, s.products, func(ctx context.Context, l listing) ([]int, error) {
+	if s.editProducts, err = patterns.NewHooked(s.products, told[Product](s, "product")); err != nil {
+		return err
+	}
+	s.lists, err = patterns.NewQuery(s.cache, s.products, func(ctx context.Context, l listing) ([]int, error) {
 		return source.products.ids(ctx, "($1 = '' OR category = $1) AND LOWER(name) LIKE $2 ORDER BY name, id LIMIT 100", l.Category, like(l.Search))
 	}, patterns.QueryOptions[listing, int]{
 		Name:      "products",
@@ -197,17 +208,21 @@ func (s *shop) wireCatalogue(source *sources) (err error) {
 	return err
 }
 
-func (s *shop) wireCustomers(source *sources) (err error) {
+func (s *shop) wireCustomers(_ context.Context, _ config, source *sources) (err error) {
 	s.customers, err = newSwitched(s.cache, "customers", source.customers, &source.customers.reads, patterns.Entity[int, Customer]{
 		Dependents: func(int, Customer) []cache.Token { return []cache.Token{s.customerSearch.Token()} },
 	})
 	if err != nil {
 		return err
 	}
-	err = s.customers.addThrough()
+	if err := s.customers.addThrough(); err != nil {
+		return err
+	}
 	s.customers.pattern = aside
-	s.editCustomers, _ = patterns.NewHooked(s.customers, told[Customer](s, "customer"))
-	s.people, _ = patterns.NewQuery(s.cache, s.customers, func(ctx context.Context, search string) ([]int, error) {
+	if s.editCustomers, err = patterns.NewHooked(s.customers, told[Customer](s, "customer")); err != nil {
+		return err
+	}
+	s.people, err = patterns.NewQuery(s.cache, s.customers, func(ctx context.Context, search string) ([]int, error) {
 		return source.customers.ids(ctx, "LOWER(name) LIKE $1 OR LOWER(city) LIKE $1 ORDER BY name, id LIMIT 100", like(search))
 	}, patterns.QueryOptions[string, int]{
 		Name:      "customers",
@@ -219,13 +234,15 @@ func (s *shop) wireCustomers(source *sources) (err error) {
 
 // wireStock makes the inventory: whoever buys something looks at what is left
 // right away, so a write leaves its value in the cache.
-func (s *shop) wireStock(source *sources) (err error) {
+func (s *shop) wireStock(_ context.Context, _ config, source *sources) (err error) {
 	s.stock, err = newSwitched(s.cache, "inventory", source.stock, &source.stock.reads, patterns.Entity[int, Stock]{})
 	if err != nil {
 		return err
 	}
-	err = s.stock.addThrough()
-	s.editStock, _ = patterns.NewHooked(s.stock, told[Stock](s, "stock of product"))
+	if err := s.stock.addThrough(); err != nil {
+		return err
+	}
+	s.editStock, err = patterns.NewHooked(s.stock, told[Stock](s, "stock of product"))
 	return err
 }
 
@@ -235,9 +252,12 @@ func (s *shop) wireStock(source *sources) (err error) {
 //
 // What the pages show of them need not be exact. It is an entry of its own, so
 // that a new view does not end it: from the age of a second it is refreshed in the
-// background, and while the database is down the last one known is shown.
+// background, at five it is over; but while the database is down the last one known
+// is shown.
 func (s *shop) wireViews(ctx context.Context, c config, source *sources) (err error) {
-	s.views, err = newSwitched(s.cache, "views", source.views, &source.views.reads, patterns.Entity[int, Views]{})
+	s.views, err = newSwitched(s.cache, "views", source.views, &source.views.reads, patterns.Entity[int, Views]{
+		Typed: cache.TypedOptions[Views]{NegativeTTL: time.Minute}, // that nobody has seen a product
+	})
 	if err != nil {
 		return err
 	}
@@ -254,16 +274,18 @@ func (s *shop) wireViews(ctx context.Context, c config, source *sources) (err er
 		},
 		OnError: func(_ context.Context, err error) { s.events.add("queue: %v", err) },
 	})
-	if err == nil {
-		s.onClose(s.views.queue.Close)
+	if err != nil {
+		return err
 	}
+	s.onClose(s.views.queue.Close)
+	fresh := cmp.Or(c.totals, time.Second)
 	s.totals = cache.NewLoading(s.cache, func(ctx context.Context, id int, _ *cache.Entry) (Views, error) {
 		found, err := s.loadTotals(ctx, []int{id})
 		return found[id], err
 	}, &cache.LoadingOptions[int, Views]{
 		TypedOptions: cache.TypedOptions[Views]{
-			Defaults:  cache.EntryOptions{TTL: 10 * time.Minute},
-			Freshness: cache.Freshness{SoftTTL: cmp.Or(c.totals, time.Second), StaleIfError: time.Hour},
+			Defaults:  cache.EntryOptions{TTL: 5 * fresh},
+			Freshness: cache.Freshness{SoftTTL: fresh, StaleIfError: time.Hour},
 		},
 		AppendKey: func(dst []byte, id int) []byte { return keys.Append(dst, "ViewTotal", id) },
 		LoadMany: func(ctx context.Context, ids []int, _ *cache.Entry) (map[int]Views, error) {
@@ -274,7 +296,7 @@ func (s *shop) wireViews(ctx context.Context, c config, source *sources) (err er
 		s.views.order = []string{behind}
 		s.views.choices = map[string]repository[Views]{behind: s.views.queue}
 	}
-	return err
+	return nil
 }
 
 // loadTotals returns the views of ids. A product that nobody has seen has some,
