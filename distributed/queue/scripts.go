@@ -12,6 +12,8 @@ import (
 var (
 	//go:embed scripts/slot.lua
 	slotLua string
+	//go:embed scripts/quick.lua
+	quickLua string
 	//go:embed scripts/enqueue.lua
 	enqueueLua string
 	//go:embed scripts/claim.lua
@@ -36,7 +38,7 @@ var (
 )
 
 var (
-	enqueueScript = transport.NewScript(slotLua + enqueueLua)
+	enqueueScript = transport.NewScript(quickLua + slotLua + enqueueLua)
 	claimScript   = transport.NewScript(slotLua + claimLua)
 	settleScript  = transport.NewScript(slotLua + settleLua)
 	letterScript  = transport.NewScript(slotLua + letterLua)
