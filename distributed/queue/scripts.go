@@ -33,6 +33,8 @@ var (
 	deadLua string
 	//go:embed scripts/stats.lua
 	statsLua string
+	//go:embed scripts/before.lua
+	beforeLua string
 	//go:embed scripts/partitions.lua
 	partitionsLua string
 )
@@ -48,5 +50,6 @@ var (
 	lookupScript     = transport.NewScript(lookupLua)
 	deadScript       = transport.NewScript(deadLua)
 	statsScript      = transport.NewScript(statsLua)
+	beforeScript     = transport.NewScript(beforeLua)
 	partitionsScript = transport.NewScript(partitionsLua)
 )

@@ -27,8 +27,7 @@ if last and place and (quickly[1] or not quickly[2]) then
   end
   if not size then
     items = items + 1
-    call('ZADD', KEYS[2], string.format('%d', now), ARGV[1])
-    call('ZADD', KEYS[5], string.format('%d', sequence), 'h' .. ARGV[1])
+    call('ZADD', KEYS[2], string.format('%d', sequence), ARGV[1])
   end
   call('HSET', KEYS[1], 'm', string.format('%d %d %d', sequence, items, grown),
     'h' .. ARGV[1], string.format('0 0 %d %s 0 %s %d %d %d %d %d', token, place, ARGV[3], ARGV[4] == '0' and 1 or 0,
