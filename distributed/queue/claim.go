@@ -73,7 +73,7 @@ func (q *Queue) share(ctx context.Context, limit int) (shares []int, failed erro
 	}
 	var all []due
 	peek := func(p *partition) redis.Cmder {
-		return peekScript.CmdOf(ctx, []string{p.ready, p.claimed}, min(limit, maxClaims))
+		return peekScript.CmdOf(ctx, []string{p.ready, p.claimed, p.waiting}, min(limit, maxClaims))
 	}
 	failed = q.everywhere(ctx, "claim", peek, func(i int, cmd redis.Cmder) error {
 		r, ok := list(cmd, 0)

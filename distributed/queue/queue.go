@@ -46,13 +46,13 @@ type counts struct {
 
 // partition has the names of the keys of one.
 type partition struct {
-	items, ready, claimed, dead, age string
-	all                              []string // as slot.lua wants them
+	items, ready, claimed, dead, age, waiting string
+	all                                       []string // as slot.lua wants them
 }
 
 func newPartition(tag string) partition {
-	p := partition{items: tag + "items", ready: tag + "ready", claimed: tag + "claimed", dead: tag + "dead", age: tag + "age"}
-	p.all = []string{p.items, p.ready, p.claimed, p.dead, p.age}
+	p := partition{items: tag + "items", ready: tag + "ready", claimed: tag + "claimed", dead: tag + "dead", age: tag + "age", waiting: tag + "waiting"}
+	p.all = []string{p.items, p.ready, p.claimed, p.dead, p.age, p.waiting}
 	return p
 }
 

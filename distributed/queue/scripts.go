@@ -12,6 +12,8 @@ import (
 var (
 	//go:embed scripts/slot.lua
 	slotLua string
+	//go:embed scripts/quick.lua
+	quickLua string
 	//go:embed scripts/enqueue.lua
 	enqueueLua string
 	//go:embed scripts/claim.lua
@@ -31,12 +33,14 @@ var (
 	deadLua string
 	//go:embed scripts/stats.lua
 	statsLua string
+	//go:embed scripts/before.lua
+	beforeLua string
 	//go:embed scripts/partitions.lua
 	partitionsLua string
 )
 
 var (
-	enqueueScript = transport.NewScript(slotLua + enqueueLua)
+	enqueueScript = transport.NewScript(quickLua + slotLua + enqueueLua)
 	claimScript   = transport.NewScript(slotLua + claimLua)
 	settleScript  = transport.NewScript(slotLua + settleLua)
 	letterScript  = transport.NewScript(slotLua + letterLua)
@@ -46,5 +50,6 @@ var (
 	lookupScript     = transport.NewScript(lookupLua)
 	deadScript       = transport.NewScript(deadLua)
 	statsScript      = transport.NewScript(statsLua)
+	beforeScript     = transport.NewScript(beforeLua)
 	partitionsScript = transport.NewScript(partitionsLua)
 )

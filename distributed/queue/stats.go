@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -88,10 +87,14 @@ func (q *Queue) Before(ctx context.Context, b queue.Barrier) (int, error) {
 	total, at := 0, 0
 	ask := func(p *partition) redis.Cmder {
 		at++
-		return redis.NewIntCmd(ctx, "zcount", p.age, 1, fmt.Sprint(b[at-1]))
+		return beforeScript.CmdOf(ctx, p.all, b[at-1])
 	}
 	err := q.everywhere(ctx, "before", ask, func(_ int, cmd redis.Cmder) error {
-		total += int(cmd.(*redis.IntCmd).Val())
+		r, ok := list(cmd, 1)
+		if !ok {
+			return strange("before")
+		}
+		total += int(r.number(0))
 		return nil
 	})
 	if err != nil {

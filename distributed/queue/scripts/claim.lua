@@ -7,8 +7,8 @@ evenIfFull()
 readMeta(redis.call('HGET', KEYS[1], 'm'))
 
 local due = {}
-for i = 2, 3 do
-  local list = redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', text(now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+for _, i in ipairs({2, 3, 6}) do
+  local list = redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', i == 2 and '+inf' or text(now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
   for j = 1, #list, 2 do
     due[#due + 1] = {key = list[j], at = tonumber(list[j + 1]), set = i, order = #due}
   end
@@ -25,7 +25,8 @@ local function spoil(key, s, payload)
   damaged = damaged + 1
   if replace(key, s) then
     s.state = READY
-    redis.call('ZADD', KEYS[2], text(now), key)
+    redis.call('ZADD', KEYS[6], text(now), key)
+    redis.call('ZADD', KEYS[5], text(s.head.first), 'h' .. key)
   else
     payload = payload or ''
     count(key, s.head, -1)
@@ -67,6 +68,9 @@ local function claim(key, set)
   end
   s.state, s.tried, s.attempts, s.token = CLAIMED, 1, s.attempts + 1, nextSequence()
   redis.call('ZADD', KEYS[3], text(now + tonumber(ARGV[2])), key)
+  if set == 2 then
+    redis.call('ZADD', KEYS[5], text(s.head.first), 'h' .. key)
+  end
   save(key, s)
   local n = #answer
   answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = key, slotText(s), payload, lapsed and 1 or 0

@@ -37,8 +37,7 @@ local place
 if not s then
   place = 1
   s = {state = READY, attempts = 0, token = 0, place = place, tried = 0, head = item}
-  redis.call('ZADD', KEYS[2], text(now), key)
-  redis.call('ZADD', KEYS[5], text(sequence), 'h' .. key)
+  redis.call('ZADD', KEYS[2], text(sequence), key)
 elseif s.head ~= replaced and (s.state == CLAIMED or item.whole == 0) then
   place = other(s.place)
   if not replaced then
@@ -56,8 +55,7 @@ else
   if s.state == DEAD then
     redis.call('ZREM', KEYS[4], key)
     redis.call('HDEL', KEYS[1], 'r' .. key)
-    redis.call('ZADD', KEYS[2], text(now), key)
-    redis.call('ZADD', KEYS[5], text(item.first), 'h' .. key)
+    redis.call('ZADD', KEYS[2], text(item.first), key)
   end
   s.head, s.tail, s.state, s.attempts, s.tried = item, nil, READY, 0, 0
 end

@@ -17,7 +17,7 @@ if ARGV[3] == 'drop' then
   return {1, damaged}
 end
 s.state, s.attempts = READY, 0
-redis.call('ZADD', KEYS[2], text(now), key)
+redis.call('ZADD', KEYS[6], text(now), key)
 redis.call('ZADD', KEYS[5], text(s.head.first), 'h' .. key)
 if s.tail then
   redis.call('ZADD', KEYS[5], text(s.tail.first), 't' .. key)

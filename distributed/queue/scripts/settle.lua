@@ -27,7 +27,7 @@ local function settle(key, sequence, token, result, pause, reason)
     save(key, s)
     return 4
   end
-  redis.call('ZADD', KEYS[2], text(now + pause), key)
+  redis.call('ZADD', KEYS[6], text(now + pause), key)
   save(key, s)
   return replaced and 3 or 2
 end

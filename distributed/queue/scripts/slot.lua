@@ -1,8 +1,10 @@
 -- Begins each script that changes a partition. It reads and writes slots, a slot
 -- being what is queued of one key.
--- KEYS, all of one partition: 1 items, a hash; 2 ready and 3 claimed, sorted sets
--- of keys by when they are due, in microseconds; 4 dead, a sorted set of keys that
--- all have score 0; 5 age, a sorted set of items by their first sequence.
+-- KEYS, all of one partition: 1 items, a hash; 2 ready, a sorted set of keys that
+-- are due, by the first sequence of the first item; 3 claimed and 6 waiting, sorted
+-- sets of keys by when they are due, in microseconds; 4 dead, a sorted set of keys
+-- that all have score 0; 5 age, a sorted set by their first sequence of the items
+-- that ready does not tell of. A key is in one of ready, claimed, waiting and dead.
 -- The fields of items:
 --   'm'        numbers of the partition: the last sequence, items, bytes
 --   'h' .. key the header of a slot: see numbers
@@ -44,7 +46,7 @@ local function readMeta(s)
   if s then
     damaged = damaged + 1
   end
-  meta = {last = 0, items = redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[5]), bytes = 0}
+  meta = {last = 0, items = redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[5]), bytes = 0}
 end
 
 local function metaText()
@@ -112,6 +114,7 @@ local function salvage(key)
   damaged = damaged + 1
   redis.call('ZREM', KEYS[2], key)
   redis.call('ZREM', KEYS[3], key)
+  redis.call('ZREM', KEYS[6], key)
   redis.call('ZREM', KEYS[5], 'h' .. key, 't' .. key)
   local place = 1
   if redis.call('HEXISTS', KEYS[1], '1' .. key) == 0 then
@@ -170,9 +173,8 @@ local function remove(key, s)
     return
   end
   redis.call('HDEL', KEYS[1], s.place .. key)
-  redis.call('ZREM', KEYS[5], 't' .. key)
-  redis.call('ZADD', KEYS[5], text(s.tail.first), 'h' .. key)
-  redis.call('ZADD', KEYS[2], text(now), key)
+  redis.call('ZREM', KEYS[5], 'h' .. key, 't' .. key)
+  redis.call('ZADD', KEYS[2], text(s.tail.first), key)
   s.head, s.tail, s.place, s.state, s.attempts, s.tried = s.tail, nil, other(s.place), READY, 0, 0
   save(key, s)
 end

@@ -7,6 +7,10 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local oldest = now
 local flowing = redis.call('ZRANGEBYSCORE', KEYS[5], '1', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 local parked = redis.call('ZREVRANGEBYSCORE', KEYS[5], '-1', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+local ready = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+if ready[2] then
+  oldest = math.min(oldest, tonumber(ready[2]))
+end
 if flowing[2] then
   oldest = math.min(oldest, tonumber(flowing[2]))
 end
