@@ -42,11 +42,13 @@ const DefaultRetryAfter = time.Second
 // Ages are told by the monotonic clock for objects, and by the clocks of the
 // hosts for encoded values: one that is wrong lets values become stale too
 // early or too late, but they end when the cache's server says. A sliding
-// expiration ends an entry at whatever age.
+// expiration ends an entry at whatever age; ResetTTL, and Unlock with a ttl, move
+// only that end, not the ages.
 //
 // What is stored by Set, Write and the like ages as TypedOptions say. A hit on
 // an entry without any of it costs nothing more; one with it reads the clock. A
-// refresh on Redis costs up to six round trips in the background.
+// refresh on Redis costs five round trips in the background (six where regions are
+// tracked), and one in each other process that finds the value stale meanwhile.
 type Freshness struct {
 	// Jitter, from 0 to below 1, shortens each entry's lifetime at random by up
 	// to this fraction (TTL, absolute expiration, SoftTTL and NegativeTTL; not a

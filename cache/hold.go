@@ -44,7 +44,6 @@ type hold struct {
 
 // hold begins to look after the leases, if there are any.
 func (t *Typed[V]) hold(l *load, leases ...leased) *hold {
-	leases = slices.DeleteFunc(leases, func(l leased) bool { return l.lease == Lease{} })
 	if len(leases) == 0 {
 		return nil
 	}

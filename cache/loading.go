@@ -72,7 +72,8 @@ func appendByID[K comparable, V any]() (appendKey func([]byte, K) []byte, err er
 }
 
 // Get returns the value of id, loading it if need be: see
-// Typed.GetOrCreateExclusive. A hit on an Objects cache allocates nothing.
+// Typed.GetOrCreateExclusive. A hit on an Objects cache allocates nothing, also if
+// it is stale and being refreshed.
 func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 	if l.typed.configErr != nil {
 		var zero V

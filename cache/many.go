@@ -198,6 +198,9 @@ type answer[V any] struct {
 // lookupMany is lookup for many keys, in one round trip per node if the cache
 // can.
 func (t *Typed[V]) lookupMany(ctx context.Context, keys []string) []answer[V] {
+	if t.near != nil && !t.bypassed(ctx) {
+		return t.lookupManyNear(ctx, keys)
+	}
 	answers := make([]answer[V], len(keys))
 	if t.objects != nil || t.batcher == nil || t.bypassed(ctx) {
 		for i, key := range keys {

@@ -56,9 +56,9 @@ func (b *batchRun[K, V]) do() {
 		err = nil
 		return
 	}
-	leases := make([]leased, 0, 2*len(b.legOf))
+	leases := make([]leased, 0, len(b.legOf))
 	for _, l := range b.legOf {
-		leases = append(leases, leased{l.by, l.flight, l.key, l.right.lease}, leased{l.by, l.flight, guardKey(l.key), l.right.guard})
+		leases = append(leases, l.right.leases(l.by, l.flight, l.key)...)
 	}
 	hold := b.many.typed.hold(b.shared, leases...)
 	defer hold.end()

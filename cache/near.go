@@ -23,15 +23,30 @@ type Near interface {
 	// ticket for a PutNear of what it brought.
 	Fetch(ctx context.Context, key string, tokens []Token) (value []byte, ticket NearTicket, found bool, err error)
 
-	// PutNear holds value, decoded from size bytes that Fetch returned with this
-	// ticket, unless key has changed since that Fetch began. What cannot be held
-	// is not: there is no error. It keeps key only if it is not changed any more.
-	PutNear(key string, value any, size int, ticket NearTicket)
+	// FetchMany is GetNear, and Fetch where that finds nothing, for many keys: one
+	// answer for each, in one round trip per server node. The error is for the
+	// call as a whole.
+	FetchMany(ctx context.Context, keys []string) ([]Fetched, error)
+
+	// PutNear holds value, decoded from what a Fetch returned with this ticket,
+	// unless key has changed since that Fetch began. What cannot be held is not:
+	// there is no error.
+	PutNear(key string, value any, ticket NearTicket)
 }
 
 // NearTicket is what a Fetch knows of when and what it read. It means something
 // only to the cache that issued it; nil says that nothing may be held.
 type NearTicket any
+
+// Fetched is the answer for one key of FetchMany.
+type Fetched struct {
+	Held any // what GetNear returned; nil: the other fields are what Fetch returned
+
+	Value  []byte
+	Ticket NearTicket
+	Found  bool
+	Err    error
+}
 
 // lookupNear is lookup for a cache with Near. What another Typed put for another
 // type is no answer: the shared tier's bytes are.
@@ -49,9 +64,14 @@ func (t *Typed[V]) lookupNear(ctx context.Context, key string) (V, sight, error)
 	if !ok || err != nil {
 		return zero, sight{}, err
 	}
+	return t.fetched(ctx, key, data, ticket)
+}
+
+// fetched decodes what was fetched, and puts it.
+func (t *Typed[V]) fetched(ctx context.Context, key string, data []byte, ticket NearTicket) (V, sight, error) {
 	value, w, s := t.decodeWritten(ctx, data)
 	if ticket != nil && s.at != atUndecodable {
-		t.near.PutNear(key, t.held(objectOf(value, s.at == atNegative, w)), len(data), ticket)
+		t.near.PutNear(key, t.held(objectOf(value, s.at == atNegative, w)), ticket)
 	}
 	return value, s, nil
 }
@@ -77,4 +97,28 @@ func objectOf[V any](value V, negative bool, w written) *object[V] {
 		o.aging = &aging{life: w.life, born: time.UnixMilli(w.born), etag: string(w.etag)}
 	}
 	return o
+}
+
+// lookupManyNear is lookupMany for a cache with Near.
+func (t *Typed[V]) lookupManyNear(ctx context.Context, keys []string) []answer[V] {
+	answers := make([]answer[V], len(keys))
+	results, err := t.near.FetchMany(ctx, keys)
+	for i, key := range keys {
+		a := &answers[i]
+		if err != nil {
+			a.err = err
+			continue
+		}
+		switch r := results[i]; {
+		case r.Held != nil:
+			if a.value, a.seen = t.seen(r.Held); a.seen.at == atUndecodable {
+				a.value, a.seen, a.err = t.lookupNear(ctx, key) // of another Typed
+			}
+		case r.Err != nil:
+			a.err = r.Err
+		case r.Found:
+			a.value, a.seen, a.err = t.fetched(ctx, key, r.Value, r.Ticket)
+		}
+	}
+	return answers
 }

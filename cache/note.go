@@ -38,7 +38,8 @@ func (c *Coordinator) note(f *flight, n note) {
 	s.busy.Add(1)
 }
 
-// makeRoomLocked forgets the notes that are over, or else any one.
+// makeRoomLocked forgets the notes that are over, and if need be others, so that
+// it is not called for each note.
 func (s *flightShard) makeRoomLocked(now time.Time) {
 	for name, n := range s.notes {
 		if n.over(now) {
@@ -46,7 +47,7 @@ func (s *flightShard) makeRoomLocked(now time.Time) {
 		}
 	}
 	for name := range s.notes {
-		if len(s.notes) < maxNotes {
+		if len(s.notes) < maxNotes*3/4 {
 			return
 		}
 		s.forgetLocked(name)

@@ -53,6 +53,12 @@ const (
 	EventErrorCached                        // the error of an earlier load was returned; Err
 	EventNearLost                           // a near cache hears no longer of changes, and serves nothing by itself; Err
 	EventNearContact                        // a near cache hears of changes again; Duration: since when it had not
+	EventServerCall                         // a call to the server was answered; Op, Duration
+	EventIntentLanded                       // invalidations that had failed for want of the server have happened now; Count, Duration: how late
+	EventIntentDropped                      // such invalidations will not be retried: too many wait, or the cache was closed; Count
+	EventDeadLetter                         // a write behind was set aside, because the source does not take it
+	EventQueueError                         // a write-behind queue, or the source behind it, failed; Err
+	EventQueueFull                          // a write behind found no room in the queue, and waited, went past it or was refused
 )
 
 var eventNames = [...]string{
@@ -63,6 +69,9 @@ var eventNames = [...]string{
 	EventJoinRefused: "join_refused", EventLeaseLost: "lease_lost",
 	EventStale: "stale_hit", EventRefresh: "refresh", EventErrorCached: "error_cached",
 	EventNearLost: "near_lost", EventNearContact: "near_contact",
+	EventServerCall:   "server_call",
+	EventIntentLanded: "intent_landed", EventIntentDropped: "intent_dropped",
+	EventDeadLetter: "dead_letter", EventQueueError: "queue_error", EventQueueFull: "queue_full",
 }
 
 // String returns the kind as a metric would name it.
@@ -89,7 +98,7 @@ type Stats struct {
 	LeasesLost   uint64 // loads that found their lease gone, because another had written the key or it ran out
 	JoinsRefused uint64 // loads in flight not joined, because another process had written their key
 
-	StaleHits    uint64 // values returned past their SoftTTL or TTL
+	StaleHits    uint64 // values returned past their SoftTTL or TTL; the tier counts any it finds as a hit
 	Refreshes    uint64 // loads for entries that were there
 	ErrorsCached uint64 // errors of earlier loads that were returned
 

@@ -152,3 +152,59 @@ func TestRefreshAfterItsProcessDied(t *testing.T) {
 		s.ask(t, v, "refreshed", "v2", nil, 0)
 	})
 }
+
+// A refresh that comes to depend on a region which expired since it began is not
+// stored, although the entry that it was to replace does not depend on it.
+func TestRefreshUnderARegionThatExpires(t *testing.T) {
+	eachShared(t, func(t *testing.T, open func() cache.Cache) {
+		f := cache.Freshness{SoftTTL: 10 * time.Second}
+		here, there := typed(t, open(), aging(f)), typed(t, open(), aging(f))
+		useShelf(t, here, there)
+		s := &origin{}
+		s.ask(t, here, "a miss", "v1", nil, 0)
+		after(time.Now(), 10*time.Second)
+		s.took = time.Second
+		s.telling(onShelf)
+		s.ask(t, here, "stale", "v1", nil, 0)
+		synctest.Wait()
+		regions, _ := cache.As[cache.Regions](there.Cache())
+		if err := regions.ExpireTokens(t.Context(), shelf); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Now(), 2*time.Second)
+		if got, found, err := here.Get(t.Context(), "k"); got != "v1" || !found || err != nil {
+			t.Errorf("the refused refresh: got %q, %v, %v; want the old value", got, found, err)
+		}
+		s.ask(t, here, "stale still", "v1", nil, 0)
+		after(time.Now(), 2*time.Second)
+		s.ask(t, here, "refreshed after the expiration", "v3", nil, 0)
+	})
+}
+
+// A sliding expiration ends what nobody reads, and a soft TTL refreshes what is
+// read.
+func TestSlidingAndSoftTTL(t *testing.T) {
+	for _, k := range kinds[1:] {
+		t.Run(k.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := typed(t, k.open(t), &cache.TypedOptions[string]{
+					Defaults:  cache.EntryOptions{SlidingExpiration: 6 * time.Second},
+					Freshness: cache.Freshness{SoftTTL: 10 * time.Second},
+				})
+				s := &origin{}
+				s.ask(t, v, "a miss", "v1", nil, 0)
+				stored := time.Now()
+				after(stored, 5*time.Second)
+				s.ask(t, v, "read", "v1", nil, 0)
+				after(stored, 10*time.Second)
+				s.ask(t, v, "stale", "v1", nil, 0)
+				synctest.Wait()
+				s.ask(t, v, "refreshed", "v2", nil, 0)
+				after(time.Now(), 6*time.Second-time.Millisecond)
+				s.ask(t, v, "within its window", "v2", nil, 0)
+				after(time.Now(), 6*time.Second)
+				s.ask(t, v, "not read for too long", "v3", nil, 0)
+			})
+		})
+	}
+}

@@ -18,10 +18,9 @@ func (c *Cache) observe(ctx context.Context, e cache.Event) {
 	}
 }
 
-// transportOptions makes the transport report to the observer. What it reports
-// may concern the calls of several callers, so it has no context of theirs.
+// transportOptions makes the transport report to the observer.
 func (c *Cache) transportOptions() transport.Options {
-	return transport.Options{
+	o := transport.Options{
 		Budget: c.opts.Budget,
 		Breaker: breaker.Options{
 			Failures: c.opts.BreakerFailures,
@@ -31,11 +30,20 @@ func (c *Cache) transportOptions() transport.Options {
 		OnBreaker: func(state breaker.State) {
 			c.observe(context.Background(), cache.Event{Kind: cache.EventBreaker, Detail: state.String()})
 		},
-		OnError: func(op string, d time.Duration, err error) {
-			c.observe(context.Background(), cache.Event{Kind: cache.EventServerError, Op: op, Duration: d, Err: err})
-		},
 		CloseClient: c.opts.CloseClient,
 	}
+	if c.opts.Observer != nil {
+		o.OnCall = c.observeCall
+	}
+	return o
+}
+
+func (c *Cache) observeCall(ctx context.Context, op string, d time.Duration, err error) {
+	kind := cache.EventServerCall
+	if err != nil {
+		kind = cache.EventServerError
+	}
+	c.observe(ctx, cache.Event{Kind: kind, Op: op, Duration: d, Err: err})
 }
 
 // Stats returns what this cache did in this process. The server's entries and

@@ -16,13 +16,16 @@ import (
 	"github.com/larder-go/larder/internal/redistest"
 )
 
-// recorder remembers events as "kind op".
+// recorder remembers events as "kind op", but for calls that were answered.
 type recorder struct {
 	mu     sync.Mutex
 	events []string
 }
 
 func (r *recorder) Observe(_ context.Context, e cache.Event) {
+	if e.Kind == cache.EventServerCall {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	what := e.Kind.String() + " " + e.Op + e.Detail
@@ -218,5 +221,43 @@ func TestWritesEndLoads(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Calls that were answered are told, each with its caller's context, a miss and a
+// refusal of the server included.
+func TestAnsweredCallsAreObserved(t *testing.T) {
+	type caller struct{}
+	var mu sync.Mutex
+	got := map[string]int{}
+	c, err := distributed.New(redistest.MiniClient(t, redistest.Mini(t)), &distributed.Options{
+		Budget: time.Minute,
+		Observer: cache.ObserverFunc(func(ctx context.Context, e cache.Event) {
+			if e.Kind != cache.EventServerCall {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if ctx.Value(caller{}) == nil || e.Err != nil || e.Duration <= 0 || e.Layer != "redis" {
+				t.Errorf("got %+v with the context %v", e, ctx)
+			}
+			got[e.Op]++
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	ctx := context.WithValue(t.Context(), caller{}, true)
+	_, _, _ = c.Get(ctx, "missing")
+	if err := c.Set(ctx, "k", []byte("v"), cache.EntryOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, _ = c.Get(ctx, "k")
+	_, _ = c.GetMany(ctx, []string{"k", "missing"})
+	mu.Lock()
+	defer mu.Unlock()
+	if got["get"] != 4 || got["set"] != 1 {
+		t.Errorf("got %v, want 4 get and 1 set", got)
 	}
 }

@@ -1,7 +1,9 @@
 package distributed
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +71,56 @@ func (t Tier) Read(ctx context.Context, key string, tokens []cache.Token) (Copy,
 	if err != nil {
 		return Copy{}, false, failed(op, key, err)
 	}
-	left := pttl.Val()
+	return c.copied(ctx, op, key, e, pttl.Val(), sent)
+}
+
+// CopyResult is the answer for one key of ReadMany.
+type CopyResult struct {
+	Copy
+	Found bool
+	Err   error
+}
+
+// ReadMany is Read for many keys, as GetMany is Get: one round trip per server
+// node, and one more if entries depend on regions.
+func (t Tier) ReadMany(ctx context.Context, keys []string) ([]CopyResult, error) {
+	const op = "read_many"
+	c := t.c
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	results := make([]CopyResult, len(keys))
+	gets, pttls := newBatch(len(keys)), newBatch(len(keys))
+	for i, key := range keys {
+		if err := cache.CheckKey(key); err != nil {
+			results[i].Err = failed(op, key, err)
+			continue
+		}
+		name := c.name(key)
+		gets.add(i, name, redis.NewStringCmd(ctx, "get", name))
+		pttls.add(i, name, redis.NewIntCmd(ctx, "pttl", name))
+	}
+	sent := time.Now()
+	n := len(gets.cmds)
+	errs := c.transport.DoMany(ctx, slices.Concat(gets.names, pttls.names), slices.Concat(gets.cmds, pttls.cmds), transport.Read)
+	entries, errsLeft := make([]entry, n), errs[n:]
+	for j := range entries {
+		entries[j], errs[j] = receivedBy(gets.names[j], gets.cmds[j].(*redis.StringCmd), errs[j])
+		errs[j] = cmp.Or(errs[j], serverError(errsLeft[j]))
+	}
+	c.judgeAll(ctx, entries, errs[:n])
+	for j, i := range gets.index {
+		r := &results[i]
+		if r.Err = failed(op, keys[i], errs[j]); r.Err == nil {
+			r.Copy, r.Found, r.Err = c.copied(ctx, op, keys[i], entries[j], pttls.cmds[j].(*redis.IntCmd).Val(), sent)
+		}
+	}
+	return results, nil
+}
+
+// copied is what a read of e brought that had so many milliseconds left after it
+// was sent for.
+func (c *Cache) copied(ctx context.Context, op, key string, e entry, left int64, sent time.Time) (Copy, bool, error) {
 	if left == pttlAbsent && e.state == isValue {
 		e = entry{state: isAbsent} // it expired, or was removed, just now
 	}
@@ -98,8 +149,8 @@ func (e entry) copy(left int64, sent time.Time) Copy {
 
 // Current reports whether a copy that Read returned still is what is under key,
 // and none of its tokens has expired: in one round trip the entry's header and the
-// generations that the copy depends on. It restarts a sliding window as a read
-// does. It counts neither as a hit nor as a miss.
+// generations that the copy depends on. It restarts no sliding window, and counts
+// neither as a hit nor as a miss.
 func (t Tier) Current(ctx context.Context, key string, copied *Copy) (bool, error) {
 	const op = "validate"
 	c := t.c
@@ -134,9 +185,6 @@ func (t Tier) Current(ctx context.Context, key string, copied *Copy) (bool, erro
 		if now.id != id {
 			return false, nil
 		}
-	}
-	if copied.Sliding > 0 {
-		c.touchLater(ctx, key, envelope.Header{ID: envelope.ID(copied.Version), Window: copied.Sliding})
 	}
 	return true, nil
 }

@@ -72,6 +72,8 @@ type Cache struct {
 	regions       *regions
 	coordinator   *cache.Coordinator
 	observer      cache.Observer
+	watched       bool     // whether hits are told to observer or ranks
+	ranks         *ranks   // nil: nobody wants to know
 	notices       *notices // nil: nobody wants to know
 	sweeper       *sweeper
 	defaults      cache.EntryOptions
@@ -130,6 +132,10 @@ func New(opts *Options) (*Cache, error) {
 		maxValueBytes: o.MaxValueBytes,
 		weigh:         o.Weigh,
 	}
+	if o.RankReads {
+		c.ranks = &ranks{reads: make(map[string]uint64)}
+	}
+	c.watched = o.Observer != nil || o.RankReads
 	if o.Observer != nil || o.OnEvict != nil {
 		c.notices = &notices{observer: o.Observer, onEvict: o.OnEvict}
 	}

@@ -51,6 +51,10 @@ type Options struct {
 	// concurrent use. If it is nil, panics or returns less than 0, the weight
 	// is estimated by a bounded walk over the object.
 	Weigh func(key string, value any) int64
+
+	// RankReads counts, by samples, which keys are read most, for EachUsage. It
+	// costs a hit a random number, and every sixteenth or so a lock.
+	RankReads bool
 }
 
 // Eviction is one entry that left the cache.

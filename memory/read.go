@@ -67,6 +67,7 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]cache.Result, err
 		default:
 			hits++
 			c.engine.Hit()
+			c.ranks.note(key)
 			r.Value, r.Found = copyOf(n.Value.bytes), true
 		}
 	}
@@ -99,7 +100,7 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*node, err
 	n := c.engine.Find(key)
 	if n != nil {
 		e := &n.Value
-		if e.kind == want && !e.sliding && !e.lapsed() && c.observer == nil && c.engine.Live(n) {
+		if e.kind == want && !e.sliding && !e.lapsed() && !c.watched && c.engine.Live(n) {
 			c.engine.Hit()
 			return n, nil
 		}
@@ -122,6 +123,7 @@ func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, n *no
 		c.observe(ctx, cache.EventMiss, op, 1)
 	default:
 		c.engine.Hit()
+		c.ranks.note(key)
 		c.observe(ctx, cache.EventHit, op, 1)
 	}
 	return n, nil

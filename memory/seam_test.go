@@ -274,3 +274,44 @@ func TestAFillThatLostItsLeaseEvictsNothing(t *testing.T) {
 	wantError(t, c.Set(ctx, "k", []byte("v"), cache.EntryOptions{Lease: lease.Lease}), cache.ErrLeaseLost)
 	wantValue(t, c, "other", "v")
 }
+
+func TestASlidingWindowIsMovedLazilyByReadsAndExactlyByRefresh(t *testing.T) {
+	const window = 16 * time.Second
+	read := func(c *memory.Cache) error { _, _, err := c.Get(ctx, "k"); return err }
+	refresh := func(c *memory.Cache) error { return c.Refresh(ctx, "k") }
+	for _, tc := range []struct {
+		name string
+		opts cache.EntryOptions
+		do   func(*memory.Cache) error
+		at   time.Duration
+		ends time.Duration
+	}{
+		{"a read after a sixteenth of the window", cache.EntryOptions{}, read, window / 16, window},
+		{"a read after more than that", cache.EntryOptions{}, read, window/16 + 1, window + window/16 + 1},
+		{"Refresh", cache.EntryOptions{}, refresh, window / 16, window + window/16},
+		{"a read that reaches the end of the TTL", cache.EntryOptions{TTL: window + time.Second/2}, read, window / 16, window + time.Second/2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := open(t, nil)
+				tc.opts.SlidingExpiration = window
+				start := time.Now()
+				set(t, c, "k", "v", tc.opts)
+				time.Sleep(tc.at)
+				if err := tc.do(c); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Until(start.Add(tc.ends - 1)))
+				n := 0
+				for range c.All() { // which moves nothing
+					n++
+				}
+				if n != 1 {
+					t.Errorf("gone a nanosecond before %v", tc.ends)
+				}
+				time.Sleep(time.Nanosecond)
+				wantMiss(t, c, "k")
+			})
+		})
+	}
+}

@@ -67,6 +67,9 @@ func newWriter[K comparable, V any](c cache.Cache, inner Repository[K, V], entit
 	if w.regions, _ = cache.As[cache.Regions](c); w.regions != nil && (entity.Options != nil || entity.Dependents != nil) {
 		w.regions.TrackRegions()
 	}
+	_, coordinated := cache.As[cache.Coordinated](c)
+	_, leaser := cache.As[cache.Leaser](c)
+	w.alone = !coordinated || !leaser
 	w.mend = func(_ context.Context, _ func(context.Context) error, err error) error { return err }
 	return w, nil
 }

@@ -36,14 +36,15 @@ import (
 // was in the source before it asked.
 //
 // All processes that read or write these entities must share the queue: with a
-// memory queue that is one process. What else reads the source sees writes when
-// they are flushed.
+// memory queue that is one process, and its cache should end with it, too, or what
+// is lost with the queue stays readable. What else reads the source sees writes
+// when they are flushed.
 //
 // # What depends on it
 //
 // Entity.Dependents are expired when the source is written, for then a list that
-// is loaded from it changes; until then lists show what was flushed. Who wants
-// more puts the lists' repository on the queue's side.
+// is loaded from it changes. Until then lists show what was flushed; the entities in
+// them, found by their ids, are up to date.
 //
 // # Transactions
 //
@@ -84,7 +85,8 @@ var (
 
 // NewWriteBehind wraps inner, starts the workers and returns the repository; it
 // must be closed. c may be nil: then nothing is cached, and a CacheAside may be put
-// around. The queue must have queue.DeadLetters and queue.Flusher, and hold nothing
+// around; entity.Dependents need c here, for they expire when the source is written.
+// The queue must have queue.DeadLetters and queue.Flusher, and hold nothing
 // else; it stays the caller's, who closes it after the WriteBehind. opts may be
 // nil.
 //
@@ -196,7 +198,9 @@ func (w *WriteBehind[K, V]) start() {
 }
 
 // Find returns the value of id: from the cache, or else the newest write of it
-// in the queue, or else the source's. A queued deletion is cache.ErrNotFound.
+// in the queue, or else the source's. A queued deletion is cache.ErrNotFound. If
+// the queue cannot be asked the error is its own: what the source has may be older
+// than what was acknowledged.
 //
 // With WriteBehindOptions.Merge it is what the source has and all queued
 // increments, as one. While an increment is being written it may be counted
@@ -367,6 +371,6 @@ func (w *WriteBehind[K, V]) overlay(st queue.State) (o overlay[V], err error) {
 	return o, nil
 }
 
-// behindTick is how often Flush, Close and writers that wait for room look
-// again, beside being told by this process's workers.
+// behindTick is how often writers that wait for room look again, beside being
+// told by this process's workers.
 const behindTick = 50 * time.Millisecond

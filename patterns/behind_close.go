@@ -23,16 +23,36 @@ func (w *WriteBehind[K, V]) Flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
-		waiting := w.settled.next()
+	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		left, err := w.flusher.Before(ctx, barrier)
 		if err != nil || left == 0 {
 			return err
 		}
 		w.wake()
-		if err := waiting.wait(ctx, w.ended); err != nil {
+		if err := waitFor(ctx, pause, w.ended); err != nil {
 			return err
 		}
+	}
+}
+
+// How long Flush waits before it looks at the queue again: longer and longer,
+// for a look may read all that is queued.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 500 * time.Millisecond
+)
+
+// waitFor waits for d, or returns the reason to wait no longer.
+func waitFor(ctx context.Context, d time.Duration, over <-chan struct{}) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-over:
+		return cache.ErrClosed
 	}
 }
 
@@ -139,25 +159,13 @@ func (n *notice) tell() {
 	}
 }
 
-// noticed is a wait that began: it sees what happened since.
-type noticed <-chan struct{}
-
-func (n *notice) next() noticed {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ch == nil {
-		n.ch = make(chan struct{})
-	}
-	return noticed(n.ch)
-}
-
 // wait waits until it happens, or may have happened in another process. The
 // error is ctx's, or cache.ErrClosed if over is closed.
-func (n noticed) wait(ctx context.Context, over <-chan struct{}) error {
+func (n *notice) wait(ctx context.Context, over <-chan struct{}) error {
 	timer := time.NewTimer(behindTick)
 	defer timer.Stop()
 	select {
-	case <-n:
+	case <-n.next():
 	case <-timer.C:
 	case <-ctx.Done():
 		return ctx.Err()
@@ -167,6 +175,12 @@ func (n noticed) wait(ctx context.Context, over <-chan struct{}) error {
 	return nil
 }
 
-func (n *notice) wait(ctx context.Context, over <-chan struct{}) error {
-	return n.next().wait(ctx, over)
+// next returns what is closed when it happens.
+func (n *notice) next() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ch == nil {
+		n.ch = make(chan struct{})
+	}
+	return n.ch
 }

@@ -30,6 +30,9 @@ func TestBehindFullRejects(t *testing.T) {
 		if err := b.Save(b.ctx, 3, "three"); !errors.Is(err, queue.ErrFull) {
 			t.Errorf("Save: got %v, want ErrFull", err)
 		}
+		if n := b.full.Load(); n != 1 {
+			t.Errorf("observed %d times that the queue is full, want once", n)
+		}
 		b.finds(3, "")
 		b.save(2, "two again") // takes no room
 		close(b.source.block)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,13 +18,14 @@ import (
 
 // shelf is a source in memory, which fails as it is told.
 type shelf struct {
-	mu      sync.Mutex
-	rows    map[int]string
-	saves   int
-	history map[int][]string // what was saved of each id, "-" for a deletion
-	fail    func(id int, v string) error
-	block   chan struct{} // if not nil, saves wait for it to be closed, or for their context
-	add     bool          // saves are increments
+	mu       sync.Mutex
+	rows     map[int]string
+	saves    int              // of one row, deletions included
+	poisoned int              // of these, failed
+	history  map[int][]string // what was saved of each id, "-" for a deletion
+	fail     func(id int, v string) error
+	block    chan struct{} // if not nil, saves wait for it to be closed, or for their context
+	add      bool          // saves are increments
 }
 
 func newShelf() *shelf { return &shelf{rows: map[int]string{}, history: map[int][]string{}} }
@@ -67,6 +69,7 @@ func (s *shelf) write(ctx context.Context, id int, v string, change func()) erro
 	s.saves++
 	if s.fail != nil {
 		if err := s.fail(id, v); err != nil {
+			s.poisoned++
 			return err
 		}
 	}
@@ -124,6 +127,7 @@ type behindBench struct {
 	cache  *memory.Cache
 	view   *cache.Typed[string]
 	dead   []patterns.DeadLetter[int, string]
+	full   atomic.Int64 // how often it was observed that the queue is full
 }
 
 type behindOptions = patterns.WriteBehindOptions[int, string]
@@ -142,6 +146,11 @@ func newBehindBench(t *testing.T, opts behindOptions, limits *queue.MemoryOption
 	}
 	b.view = cache.NewTyped[string](b.cache, nil)
 	opts.OnDead = func(_ context.Context, l patterns.DeadLetter[int, string]) { b.dead = append(b.dead, l) }
+	opts.Observer = cache.ObserverFunc(func(_ context.Context, e cache.Event) {
+		if e.Kind == cache.EventQueueFull {
+			b.full.Add(1)
+		}
+	})
 	var repo patterns.Repository[int, string] = b.source
 	if inner != nil {
 		repo = inner(b.source)

@@ -1,6 +1,7 @@
 package patterns_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/patterns"
+	"github.com/larder-go/larder/queue"
 )
 
 // Increments of these tests are texts that are appended: what is added twice, or
@@ -118,6 +120,99 @@ func TestBehindMergesConcurrently(t *testing.T) {
 		b.flush()
 		if got := len(b.source.rows[1]); got != 400 {
 			t.Errorf("the source has %d increments, want 400", got)
+		}
+	})
+}
+
+// An increment that comes between another's look at the queue and its write must
+// not be lost.
+func TestBehindIncrementComesBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &interrupted{Memory: newMemoryQueue(t)}
+		source := newShelf()
+		w, err := patterns.NewWriteBehind(t.Context(), nil, source, q, shelfEntity, &behindOptions{Interval: time.Hour, Merge: appended})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = w.Close(t.Context()) }()
+		b := &behindBench{T: t, WriteBehind: w, ctx: t.Context(), source: source}
+		b.save(1, "a")
+		for _, v := range []string{"b", "c"} {
+			q.after = func() { b.save(1, v) }
+			b.save(1, "x")
+		}
+		b.flush()
+		source.has(t, map[int]string{1: "abxcx"})
+	})
+}
+
+// interrupted is a queue that runs after, once, when a Lookup has its answer.
+type interrupted struct {
+	*queue.Memory
+	after func()
+}
+
+func (q *interrupted) Lookup(ctx context.Context, keys []string) ([]queue.State, error) {
+	states, err := q.Memory.Lookup(ctx, keys)
+	if after := q.after; after != nil {
+		q.after = nil
+		after()
+	}
+	return states, err
+}
+
+// A sum that may count an increment twice is not kept.
+func TestBehindSumsWhileBeingWrittenAreNotCached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var late *lateAnswer
+		b := newBehindBench(t, behindOptions{Merge: appended}, nil, func(s *shelf) patterns.Repository[int, string] {
+			s.add = true
+			late = &lateAnswer{shelf: s, answer: make(chan struct{})}
+			return late
+		})
+		b.save(1, "a")
+		time.Sleep(time.Second) // the source has it, and has not said so
+		if _, err := b.Find(b.ctx, 1); err != nil {
+			t.Fatal(err)
+		}
+		if v, found, err := b.view.Get(b.ctx, shelfKey(1)); found || err != nil {
+			t.Errorf("the cache has %q, %v; want nothing", v, err)
+		}
+		close(late.answer)
+		b.flush()
+		b.finds(1, "a")
+	})
+}
+
+// lateAnswer is a shelf that does not answer a Save for long after it has it.
+type lateAnswer struct {
+	*shelf
+	answer chan struct{}
+}
+
+func (s *lateAnswer) Save(ctx context.Context, id int, v string) error {
+	err := s.shelf.Save(ctx, id, v)
+	<-s.answer
+	return err
+}
+
+// A load that saw an increment in the queue, and then in the source, too, must
+// leave nothing behind.
+func TestBehindLoadSeesAnIncrementTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newAdding(t, behindOptions{Interval: time.Hour})
+		q := &interrupted{Memory: b.queue}
+		w, err := patterns.NewWriteBehind(b.ctx, b.cache, b.source, q, shelfEntity, &behindOptions{Interval: time.Hour, Merge: appended})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = w.Close(b.ctx) }()
+		b.save(1, "a")
+		q.after = func() { _ = b.Flush(context.Background()) } // the test may be over before it is
+		for range 2 {
+			if got, err := w.Find(b.ctx, 1); got != "a" || err != nil {
+				t.Errorf("Find: got %q, %v; want the increment once", got, err)
+			}
 		}
 	})
 }

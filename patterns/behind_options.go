@@ -93,6 +93,12 @@ type WriteBehindOptions[K comparable, V any] struct {
 	// OnError is called with errors of the queue and the source, as they happen,
 	// by a worker, which waits for it. They are counted, too.
 	OnError func(ctx context.Context, err error)
+
+	// Observer is told of what OnDead and OnError are, and of writes that waited
+	// for room or were refused for want of it, as events of the layer "behind":
+	// EventDeadLetter, EventQueueError and EventQueueFull. How long the queue is,
+	// and how old, is in WriteBehind.Stats.
+	Observer cache.Observer
 }
 
 // FullPolicy says what a write does if the queue has no room.

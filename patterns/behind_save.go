@@ -53,6 +53,9 @@ func (w *WriteBehind[K, V]) accept(ctx context.Context, r record[K, V]) error {
 		if full && err != nil && ctx.Err() != nil {
 			return errors.Join(err, queue.ErrFull)
 		}
+		if errors.Is(err, queue.ErrFull) && !full {
+			w.observe(ctx, cache.Event{Kind: cache.EventQueueFull})
+		}
 		if !errors.Is(err, queue.ErrFull) || w.opts.WhenFull == FullReject {
 			w.wrote(err)
 			return err

@@ -147,11 +147,13 @@ func TestBehindCoalescesABurst(t *testing.T) {
 		b := newBehindBench(t, behindOptions{}, nil, nil)
 		for i := range updates { // no time passes: the worker runs only when it is woken
 			b.save(1, fmt.Sprint(i))
-			synctest.Wait()
+			if i%10 == 0 {
+				synctest.Wait()
+			}
 		}
 		b.flush()
-		if b.source.saves > updates/100 {
-			t.Errorf("the source got %d writes for %d updates, want at most 1 %%", b.source.saves, updates)
+		if b.source.saves > updates/500 { // a worker learns that these fill no batch
+			t.Errorf("the source got %d writes for %d updates, want at most 0.2 %%", b.source.saves, updates)
 		}
 	})
 }
@@ -167,12 +169,12 @@ func TestBehindWritesAFullBatchAtOnce(t *testing.T) {
 			b.save(i, "x")
 		}
 		synctest.Wait()
-		if !slices.Equal(source.batches, []int{10, 10, 5}) && !slices.Equal(source.batches, []int{10, 10}) {
-			t.Errorf("got batches %v, want two full ones at once", source.batches)
+		if len(source.batches) == 0 || source.batches[0] != 10 {
+			t.Errorf("got batches %v in no time, want a full one first", source.batches)
 		}
 		b.flush()
-		if len(source.rows) != 25 || source.saves != 0 {
-			t.Errorf("got %d rows, %d single saves; want 25, 0", len(source.rows), source.saves)
+		if len(source.rows) != 25 || source.saves > 2 {
+			t.Errorf("got %d rows, %d single saves; want 25 and next to none", len(source.rows), source.saves)
 		}
 	})
 }

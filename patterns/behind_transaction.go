@@ -84,8 +84,8 @@ func (p *postponed[K, V]) ready(context.Context) error {
 func (p *postponed[K, V]) until() time.Time { return time.Time{} }
 
 // end puts the writes into the queue, each whatever became of the others.
-func (p *postponed[K, V]) end(ctx context.Context, committed bool) error {
-	if !committed {
+func (p *postponed[K, V]) end(ctx context.Context, o outcome) error {
+	if o != committed {
 		return nil
 	}
 	var errs []error

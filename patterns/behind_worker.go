@@ -94,8 +94,16 @@ func (w *WriteBehind[K, V]) failed(ctx context.Context, err error) {
 		return // being closed
 	}
 	w.counts.errors.Add(1)
+	w.observe(ctx, cache.Event{Kind: cache.EventQueueError, Err: err})
 	if w.opts.OnError != nil {
 		w.shielded(func() { w.opts.OnError(ctx, err) })
+	}
+}
+
+func (w *WriteBehind[K, V]) observe(ctx context.Context, e cache.Event) {
+	if w.opts.Observer != nil {
+		e.Layer = "behind"
+		w.shielded(func() { w.opts.Observer.Observe(ctx, e) })
 	}
 }
 
@@ -245,6 +253,7 @@ func (b *behindBatch[K, V]) settleDead(ctx context.Context) {
 
 // told calls OnDead.
 func (b *behindBatch[K, V]) told(ctx context.Context, o queue.Outcome) {
+	b.observe(ctx, cache.Event{Kind: cache.EventDeadLetter})
 	if b.opts.OnDead == nil {
 		return
 	}

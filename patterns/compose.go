@@ -46,4 +46,14 @@ func checkComposition(inner any, kind layer) error {
 	return nil
 }
 
+// transactorOf returns inner as a Transactor, or nil if it has no transactions, nor
+// what it wraps.
+func transactorOf(inner any) Transactor {
+	if w, ok := inner.(interface{ transacts() bool }); ok && !w.transacts() {
+		return nil
+	}
+	t, _ := inner.(Transactor)
+	return t
+}
+
 func (r *reader[K, V]) layers() layer { return layerCaching | layersOf(r.inner) }

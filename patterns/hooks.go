@@ -98,6 +98,8 @@ func (h *Hooked[K, V]) Transact(ctx context.Context, do func(ctx context.Context
 
 func (h *Hooked[K, V]) layers() layer { return layersOf(h.inner) }
 
+func (h *Hooked[K, V]) transacts() bool { return transactorOf(h.inner) != nil }
+
 func (h *Hooked[K, V]) saved(id K, v V) func(context.Context) {
 	return func(ctx context.Context) {
 		if h.hooks.OnSaved != nil {
@@ -151,8 +153,8 @@ func (t *telling[K, V]) owner() any                  { return t.Hooked }
 func (t *telling[K, V]) ready(context.Context) error { return nil }
 func (t *telling[K, V]) until() time.Time            { return time.Time{} }
 
-func (t *telling[K, V]) end(ctx context.Context, committed bool) error {
-	if committed {
+func (t *telling[K, V]) end(ctx context.Context, o outcome) error {
+	if o == committed {
 		t.call(ctx, t.calls)
 	}
 	return nil

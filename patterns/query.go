@@ -3,7 +3,6 @@ package patterns
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/keys"
@@ -142,8 +141,7 @@ func (q *Query[P, K, V]) load(ctx context.Context, p P, e *cache.Entry) ([]K, er
 }
 
 // beingWritten reports whether somebody may be writing what these tokens stand
-// for, or has died while doing so. The leases that it takes to find out run out at
-// once.
+// for, or has died while doing so.
 func (q *Query[P, K, V]) beingWritten(ctx context.Context, tokens []cache.Token) bool {
 	var guards []string
 	for _, t := range tokens {
@@ -153,11 +151,5 @@ func (q *Query[P, K, V]) beingWritten(ctx context.Context, tokens []cache.Token)
 			}
 		}
 	}
-	replies, err := q.leaser.LeaseMany(ctx, guards, time.Millisecond)
-	if err != nil {
-		return true
-	}
-	return slices.ContainsFunc(replies, func(r cache.LeaseReply) bool {
-		return r.Err != nil || r.State == cache.LeaseMarked || r.State == cache.LeaseRefused
-	})
+	return anyMarked(ctx, q.leaser, guards)
 }

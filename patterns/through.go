@@ -23,6 +23,9 @@ import (
 // are served by the source. If several processes write one entity at once none of
 // their values is stored, but what the source has after all of them.
 //
+// A write that ends with cache.ErrOutcomeUnknown, or because its context has ended,
+// may have happened, or may yet: its marks are left to run out, too.
+//
 // The value stored is the one that was handed to Save: if the source changes it
 // (defaults, triggers) use CacheAside.
 //
@@ -31,8 +34,10 @@ import (
 //
 // # Cost
 //
-// Beside the source's transaction two round trips; with Entity.Dependents two
-// more, and the source is asked for the entity first.
+// Beside the source's transaction two round trips; with Entity.Dependents five
+// more, and the source is asked for the entity first. If others write an entity at
+// the same time, lists that show it are not stored until the last of their marks has
+// run out.
 type WriteThrough[K comparable, V any] struct {
 	*writer[K, V]
 	unheard atomic.Uint64 // failures of the cache that the policy keeps quiet about
@@ -96,7 +101,7 @@ func NewWriteThrough[K comparable, V any](c cache.Cache, inner Repository[K, V],
 	t := &WriteThrough[K, V]{writer: w}
 	w.store = true
 	w.opts = opts.Write
-	w.source, _ = inner.(Transactor)
+	w.source = transactorOf(inner)
 	switch {
 	case opts.WhenCacheFails > FailWrite:
 		return nil, refuse("WriteThroughOptions.WhenCacheFails", uint8(opts.WhenCacheFails), "is unknown")
@@ -178,8 +183,9 @@ func (t *WriteThrough[K, V]) Delete(ctx context.Context, id K) error { return t.
 // what the caches are told waits for its end. Reads with that context ask the
 // source, and see what the transaction has written. An error or panic of do rolls
 // back, and nothing of it is ever cached. Transactions do not nest: an inner one is
-// a part of the outer. do must not write from several goroutines at once. The source's transaction must be begun here: what a
-// transaction begun otherwise writes is cached too early.
+// a part of the outer. do must not write from several goroutines at once. The source's
+// transaction must be begun here: what a transaction begun otherwise writes is cached
+// too early.
 func (t *WriteThrough[K, V]) Transact(ctx context.Context, do func(ctx context.Context) error) error {
 	return t.transactWith(ctx, do)
 }

@@ -25,9 +25,30 @@ type participant interface {
 	// ready is called before the commit, which an error prevents.
 	ready(ctx context.Context) error
 	// end is called afterwards, in any case.
-	end(ctx context.Context, committed bool) error
+	end(ctx context.Context, o outcome) error
 	// until is when the commit must be over.
 	until() time.Time
+}
+
+// outcome is what became of a transaction.
+type outcome uint8
+
+const (
+	rolledBack outcome = iota // nothing was written, or nothing more will be
+	committed
+	unknown // it may have been written, or may be yet
+)
+
+// outcomeOf returns what became of a transaction that ended with err. A context that
+// ends while the source is at work leaves that open.
+func outcomeOf(err error) outcome {
+	switch {
+	case err == nil:
+		return committed
+	case errors.Is(err, cache.ErrOutcomeUnknown), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return unknown
+	}
+	return rolledBack
 }
 
 type transactionKey struct{}
@@ -114,15 +135,14 @@ func transact(ctx context.Context, w work) (err error) {
 		within, cancel = context.WithDeadline(within, until)
 		defer cancel()
 	}
-	returned := false
+	became := rolledBack // by a panic
 	defer func() {
-		endErr := t.end(ctx, returned && err == nil)
-		if returned && err == nil {
+		if endErr := t.end(ctx, became); became == committed {
 			err = endErr
 		}
 	}()
 	err = t.run(within, p, w)
-	returned = true
+	became = outcomeOf(err)
 	return err
 }
 
@@ -157,10 +177,10 @@ func (t *transaction) ready(ctx context.Context) error {
 }
 
 // end tells all caches of the outcome, the innermost wrapper's first.
-func (t *transaction) end(ctx context.Context, committed bool) error {
+func (t *transaction) end(ctx context.Context, o outcome) error {
 	var errs []error
 	for _, p := range slices.Backward(t.all()) {
-		errs = append(errs, p.end(ctx, committed))
+		errs = append(errs, p.end(ctx, o))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &cache.CommittedError{Err: err}

@@ -3,6 +3,7 @@ package patterns
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -12,23 +13,27 @@ import (
 // writer is what the wrappers that write have in common. A write of theirs, or a
 // transaction of several, goes so:
 //
-//  1. What an entity looked like is read from the source, if others depend on it.
-//  2. The entity's entry and what guards its dependents are marked. From here on
-//     neither it nor a Query that depends on it is stored, in no process.
+//  1. The entity's entry is marked. If others depend on it, what it looked like is
+//     read from the source.
+//  2. What guards its dependents is marked. From here on neither it nor a Query that
+//     depends on it is stored, in no process.
 //  3. The dependents' tokens expire: what was loaded before is gone.
 //  4. The source is written, and committed.
 //  5. The new value is stored in the step that ends the entry's mark, or nothing is.
 //  6. The tokens expire once more: who comes now joins no load that began before.
-//  7. The other marks end.
+//  7. The other marks end, unless another writer of the entity is under way, who
+//     perhaps does not know of all dependents: then they are prolonged.
 //
 // A process that dies anywhere leaves marks, which run out, and nothing that they
-// guard. If the cache cannot be reached steps 2 and 3 are left out, unless the write
-// is strict, and what remains of the others is reported.
+// guard; so does one whose outcome is unknown, since the source may still commit it.
+// If the cache cannot be reached steps 2 and 3 are left out, unless the write is
+// strict, and what remains of the others is reported.
 type writer[K comparable, V any] struct {
 	*reader[K, V]
 	regions cache.Regions
 	source  Transactor // nil: the source has none, or it is not used
 	store   bool       // whether the new value is stored
+	alone   bool       // whether the cache cannot void loads, and only loading can
 	opts    cache.WriteOptions
 	mend    func(ctx context.Context, again func(context.Context) error, err error) error // what to do about a cache that was not told
 }
@@ -36,9 +41,11 @@ type writer[K comparable, V any] struct {
 // unit is a writer's part in a transaction.
 type unit[K comparable, V any] struct {
 	*writer[K, V]
-	writing *cache.Writing
+	writing *cache.Writing  // of the entities
+	guards  *cache.Writing  // of what depends on them
 	changed []changed[K, V] // the last of each id
 	tokens  []cache.Token   // of what depends on them
+	shown   []cache.Token   // of what depends on them as they are to be
 	open    bool            // whether tokens have still to expire after the commit
 }
 
@@ -54,7 +61,11 @@ func (w *writer[K, V]) begin() (participant, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &unit[K, V]{writer: w, writing: writing}, nil
+	guards, err := cache.NewWriting(w.cache, w.opts)
+	if err != nil {
+		return nil, err
+	}
+	return &unit[K, V]{writer: w, writing: writing, guards: guards}, nil
 }
 
 // transact runs do as a part of the transaction of ctx, or in one of its own.
@@ -125,35 +136,38 @@ func (w *writer[K, V]) delete(ctx context.Context, id K) error {
 // is stored or served from before the write. An error means that the source must
 // not be written.
 func (u *unit[K, V]) guard(ctx context.Context, ids []K, values map[K]V) error {
-	var tokens []cache.Token
-	if u.entity.Dependents != nil {
-		old, err := findMany(ctx, u.inner, ids)
-		if err != nil {
-			return err
-		}
-		for _, now := range []map[K]V{old, values} {
-			for id, v := range now {
-				tokens = u.entity.dependents(tokens, id, v)
-			}
-		}
-		if err := cache.CheckTokens(tokens); err != nil {
-			return err
-		}
+	marked := make([]string, len(ids))
+	for i, id := range ids {
+		marked[i] = u.key(id)
 	}
-	marked := make([]string, 0, len(ids)+len(tokens))
-	for _, id := range ids {
-		marked = append(marked, u.key(id))
-	}
-	for _, t := range tokens {
-		marked = append(marked, guardKey(t))
-	}
-	if err := u.writing.Mark(ctx, marked...); err != nil {
+	if err := u.writing.Mark(ctx, marked...); err != nil || u.entity.Dependents == nil {
 		return err
+	}
+	old, err := findMany(ctx, u.inner, ids) // under the marks: see overlapped
+	if err != nil {
+		return err
+	}
+	var tokens []cache.Token
+	for id, v := range values {
+		tokens = u.entity.dependents(tokens, id, v)
+	}
+	shown := len(tokens)
+	for id, v := range old {
+		tokens = u.entity.dependents(tokens, id, v)
+	}
+	if err := cache.CheckTokens(tokens); err != nil {
+		return err
+	}
+	if err := u.guards.Mark(ctx, guardKeys(tokens)...); err != nil {
+		return err
+	}
+	for _, t := range tokens[:shown] {
+		u.shown = appendToken(u.shown, t)
 	}
 	for _, t := range tokens {
 		u.tokens = appendToken(u.tokens, t)
 	}
-	err := u.expire(ctx, tokens)
+	err = u.expire(ctx, tokens)
 	if u.opts.Strict || ctx.Err() != nil {
 		return err
 	}
@@ -191,13 +205,29 @@ func (u *unit[K, V]) ready(ctx context.Context) error {
 	return err
 }
 
-func (u *unit[K, V]) end(ctx context.Context, committed bool) error {
+func (u *unit[K, V]) end(ctx context.Context, o outcome) error {
 	u.open = len(u.tokens) > 0
-	err := u.tell(ctx, committed)
-	if err == nil || !committed {
+	if o == unknown && len(u.changed) > 0 {
+		return u.abandon(ctx)
+	}
+	err := u.tell(ctx, o == committed)
+	if err == nil || o != committed {
 		return nil // what did not happen leaves nothing behind but marks
 	}
 	return u.mend(ctx, func(ctx context.Context) error { return u.tell(ctx, false) }, err)
+}
+
+// abandon leaves a write whose outcome nobody knows, and that may happen yet, to its
+// marks: until they have run out nothing that they guard is stored. What could not
+// be marked is removed. Its errors add nothing to the write's own.
+func (u *unit[K, V]) abandon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.endTimeout())
+	defer cancel()
+	for _, c := range u.changed {
+		_ = u.loading.Remove(ctx, c.id) // it lets marks stand
+	}
+	_ = u.expire(ctx, u.tokens)
+	return nil
 }
 
 // tell tells the cache of the outcome, and may be repeated. Only a write that is
@@ -213,6 +243,11 @@ func (u *unit[K, V]) tell(ctx context.Context, store bool) error {
 			}
 		}
 	}
+	if u.alone {
+		for _, c := range u.changed {
+			errs = append(errs, u.loading.Remove(ctx, c.id))
+		}
+	}
 	if u.open {
 		err := u.expire(ctx, u.tokens)
 		u.open = err != nil
@@ -221,7 +256,38 @@ func (u *unit[K, V]) tell(ctx context.Context, store bool) error {
 	if u.open { // the marks of the tokens must stand as long as they can
 		return errors.Join(errs...)
 	}
-	return u.writing.End(ctx)
+	if err := u.writing.End(ctx); err != nil {
+		return err
+	}
+	if u.overlapped(ctx) {
+		u.prolong(ctx)
+	}
+	return u.guards.End(ctx)
+}
+
+// overlapped reports whether others may still be writing these entities. They have
+// looked at the source perhaps before it had what is written here, and then do not
+// know what depends on that. Who begins later looks later.
+func (u *unit[K, V]) overlapped(ctx context.Context) bool {
+	leaser, ok := cache.As[cache.Leaser](u.cache)
+	if !ok || len(u.shown) == 0 {
+		return false
+	}
+	written := make([]string, len(u.changed))
+	for i, c := range u.changed {
+		written[i] = u.key(c.id)
+	}
+	return anyMarked(ctx, leaser, written)
+}
+
+// prolong marks what depends on the entities as they are now for as long as others
+// that overlap may write them. These marks are left to run out.
+func (u *unit[K, V]) prolong(ctx context.Context) {
+	opts := u.opts
+	opts.Strict = false
+	if longer, err := cache.NewWriting(u.cache, opts); err == nil {
+		_ = longer.Mark(ctx, guardKeys(u.shown)...) // without a cache no list is stored
+	}
 }
 
 func (u *unit[K, V]) endTimeout() time.Duration {
@@ -239,6 +305,26 @@ func guardKey(t cache.Token) string {
 		return keys.With(guardPart, region, key)
 	}
 	return keys.With(guardPart, region)
+}
+
+func guardKeys(tokens []cache.Token) []string {
+	guards := make([]string, len(tokens))
+	for i, t := range tokens {
+		guards[i] = guardKey(t)
+	}
+	return guards
+}
+
+// anyMarked reports whether one of keys may be marked. The leases that it takes to
+// find out run out at once.
+func anyMarked(ctx context.Context, leaser cache.Leaser, keys []string) bool {
+	replies, err := leaser.LeaseMany(ctx, keys, time.Millisecond)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(replies, func(r cache.LeaseReply) bool {
+		return r.Err != nil || r.State == cache.LeaseMarked || r.State == cache.LeaseRefused
+	})
 }
 
 const guardPart = "larder.writing"

@@ -60,7 +60,7 @@ func cases() []testCase {
 		basicCases(), valueCases(), keyCases(), contextCases(), optionCases(),
 		expiryCases(), slidingCases(), batchCases(), counterCases(), objectCases(),
 		leaseCases(), leaseVoidCases(), appenderCases(), clearCases(), concurrentCases(),
-		statsCases(), closeCases(), coordinatedCases(), exclusiveCases(),
+		statsCases(), closeCases(), coordinatedCases(), exclusiveCases(), agingCases(),
 		versionCases(), lockCases(), unlockCases(), lockDropCases(), suspensionCases(), forcedLockCases(),
 		markCases(), overlapCases(), markWriteCases(), markedLoadCases(),
 		explainCases(),

@@ -18,7 +18,7 @@ func sabotages() []sabotage {
 		markSabotages(), endSabotages(),
 		explainSabotages(),
 		orderSabotages(), objectChangeSabotages(),
-		regionSabotages(), stampSabotages(),
+		regionSabotages(), stampSabotages(), agingSabotages(),
 	)
 }
 

@@ -121,3 +121,5 @@ func wantStatus(t testing.TB, w *httptest.ResponseRecorder, want int) {
 		t.Errorf("got status %d, want %d; body: %.300s", w.Code, want, w.Body)
 	}
 }
+
+var _ inspect.Ranker = (*memory.Cache)(nil)

@@ -29,6 +29,9 @@
 //	larder.cache.fill.refused    {fill}    load results not stored
 //	larder.cache.lease.lost      {load}    loads that found their lease gone
 //	larder.cache.join.refused    {load}    loads in flight that were not joined
+//	larder.cache.stale.hits      {value}   values returned past their SoftTTL or TTL
+//	larder.cache.refreshes       {load}    loads for entries that were there
+//	larder.cache.errors.cached   {error}   errors of earlier loads that were returned
 //	larder.cache.evictions       {entry}   entries that left to make room
 //	larder.cache.expirations     {entry}   entries that left because of their age
 //	larder.cache.undecodable     {entry}   entries that were corrupt, foreign or of another schema
@@ -45,16 +48,12 @@
 //	                                              larder.cache.cause an eviction's or expiration's cause
 //	                                              or the breaker's state; error.type
 //	larder.cache.load.duration           s        of loads; error.type
-//	larder.cache.server.failure.duration s        of calls to the server that failed;
+//	db.client.operation.duration         s        of calls to the server;
 //	                                              db.system.name, db.operation.name, error.type
 //
 // Hits and misses are counted by the caches themselves (larder.cache.lookups):
 // for them the observer does nothing. Other events take an atomic addition, loads
-// and failed calls the recording of a histogram besides.
-//
-// The last is not named db.client.operation.duration, the conventions' name for
-// the duration of all calls: caches report only those that failed, and a
-// histogram of these under that name would pass for all.
+// and calls to the server the recording of a histogram besides.
 //
 // # Spans
 //
@@ -63,8 +62,7 @@
 // caller that began the load; others that waited for the load have no part in
 // it. What the loader does is a sibling of it, not a child.
 //
-// A failed call to the server is a span of kind client named by the operation,
-// as in "get", if the event's context carries a span to be its parent. Package
-// distributed joins the calls of many callers and so reports failures without
-// one: they are counted and have no span.
+// A call to the server is a span of kind client named by the operation, as in
+// "get", if the event's context carries a sampled span to be its parent. Calls that
+// share a round trip are a span each.
 package otelcache

@@ -50,6 +50,10 @@ type eventKind struct {
 type count struct {
 	n    atomic.Int64
 	with metric.ObserveOption
+
+	// Of a call to the server: its histogram's and its span's.
+	attrs attribute.Set
+	call  metric.RecordOption
 }
 
 // eventObserver counts events, measures loads and makes their spans.
@@ -57,11 +61,11 @@ type count struct {
 // The counts are in a map that is never changed but replaced by a larger one, so
 // that counting an event of a known kind takes no lock and no memory.
 type eventObserver struct {
-	base     []attribute.KeyValue
-	tracer   trace.Tracer
-	counter  metric.Int64ObservableCounter
-	loads    metric.Float64Histogram
-	failures metric.Float64Histogram
+	base    []attribute.KeyValue
+	tracer  trace.Tracer
+	counter metric.Int64ObservableCounter
+	loads   metric.Float64Histogram
+	calls   metric.Float64Histogram
 
 	counts atomic.Pointer[map[eventKind]*count]
 	mu     sync.Mutex // held to replace counts
@@ -75,8 +79,8 @@ func newEventObserver(meter metric.Meter, tracer trace.Tracer, base []attribute.
 		metric.WithDescription("Events of every kind but hits and misses."))
 	o.loads, errs[1] = meter.Float64Histogram("larder.cache.load.duration", metric.WithUnit("s"),
 		metric.WithDescription("Duration of loads."), durations())
-	o.failures, errs[2] = meter.Float64Histogram("larder.cache.server.failure.duration", metric.WithUnit("s"),
-		metric.WithDescription("Duration of calls to the server that failed."), durations())
+	o.calls, errs[2] = meter.Float64Histogram("db.client.operation.duration", metric.WithUnit("s"),
+		metric.WithDescription("Duration of calls to the server."), durations())
 	return o, errors.Join(errs[:]...)
 }
 
@@ -88,16 +92,15 @@ func (o *eventObserver) Observe(ctx context.Context, e cache.Event) {
 	case cache.EventLoad:
 		o.count(e)
 		o.load(ctx, e)
-	case cache.EventServerError:
-		o.count(e)
-		o.failure(ctx, e)
+	case cache.EventServerCall, cache.EventServerError:
+		o.call(ctx, e, o.count(e))
 	default:
 		o.count(e)
 	}
 }
 
 // count counts an event, of whatever kind.
-func (o *eventObserver) count(e cache.Event) {
+func (o *eventObserver) count(e cache.Event) *count {
 	kind := eventKind{kind: e.Kind.String(), layer: e.Layer, op: e.Op, errorType: errorType(e.Err)}
 	switch e.Kind {
 	case cache.EventEviction, cache.EventExpiration, cache.EventBreaker:
@@ -108,6 +111,7 @@ func (o *eventObserver) count(e cache.Event) {
 		c = o.newCount(kind)
 	}
 	c.n.Add(int64(max(e.Count, 1)))
+	return c
 }
 
 // newCount returns the count of kind, or once there are too many, that of all
@@ -125,6 +129,8 @@ func (o *eventObserver) newCount(kind eventKind) *count {
 	c := &count{with: metric.WithAttributeSet(o.set(kind.layer,
 		eventKey.String(kind.kind), operationKey.String(kind.op),
 		causeKey.String(kind.cause), errorTypeKey.String(kind.errorType)))}
+	c.attrs = o.set(kind.layer, dbSystemKey.String(kind.layer), dbOperationKey.String(kind.op), errorTypeKey.String(kind.errorType))
+	c.call = metric.WithAttributeSet(c.attrs)
 	counts = maps.Clone(counts)
 	counts[kind] = c
 	o.counts.Store(&counts)
@@ -145,11 +151,11 @@ func (o *eventObserver) load(ctx context.Context, e cache.Event) {
 	o.span(ctx, e, "larder.load", trace.SpanKindInternal, attrs)
 }
 
-func (o *eventObserver) failure(ctx context.Context, e cache.Event) {
-	attrs := o.set(e.Layer, dbSystemKey.String(e.Layer), dbOperationKey.String(e.Op), errorTypeKey.String(errorType(e.Err)))
-	o.failures.Record(ctx, e.Duration.Seconds(), metric.WithAttributeSet(attrs))
-	if trace.SpanContextFromContext(ctx).IsValid() {
-		o.span(ctx, e, e.Op, trace.SpanKindClient, attrs)
+// call measures a call to the server, and makes its span if the caller has one.
+func (o *eventObserver) call(ctx context.Context, e cache.Event, c *count) {
+	o.calls.Record(ctx, e.Duration.Seconds(), c.call)
+	if trace.SpanContextFromContext(ctx).IsSampled() {
+		o.span(ctx, e, e.Op, trace.SpanKindClient, c.attrs)
 	}
 }
 

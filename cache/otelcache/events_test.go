@@ -37,16 +37,16 @@ func TestEventsAreCountedByKind(t *testing.T) {
 		o.Observer().Observe(t.Context(), e)
 	}
 	compare(t, o.metrics(t, ""), map[string]int64{
-		"larder.cache.events{cause=capacity event=eviction layer=memory}":                                                5,
-		"larder.cache.events{cause=open event=breaker layer=redis}":                                                      1,
-		"larder.cache.events{error.type=lease_lost event=fill_refused layer=load}":                                       1,
-		"larder.cache.events{error.type=_OTHER event=server_error layer=redis operation=get}":                            1,
-		"larder.cache.events{event=load layer=load}":                                                                     1,
-		"larder.cache.events{error.type=load_timeout event=load layer=load}":                                             1,
-		"larder.cache.events{event=unknown layer=near operation=push}":                                                   2,
-		"larder.cache.load.duration{layer=load}":                                                                         1,
-		"larder.cache.load.duration{error.type=load_timeout layer=load}":                                                 1,
-		"larder.cache.server.failure.duration{db.operation.name=get db.system.name=redis error.type=_OTHER layer=redis}": 1,
+		"larder.cache.events{cause=capacity event=eviction layer=memory}":                                        5,
+		"larder.cache.events{cause=open event=breaker layer=redis}":                                              1,
+		"larder.cache.events{error.type=lease_lost event=fill_refused layer=load}":                               1,
+		"larder.cache.events{error.type=_OTHER event=server_error layer=redis operation=get}":                    1,
+		"larder.cache.events{event=load layer=load}":                                                             1,
+		"larder.cache.events{error.type=load_timeout event=load layer=load}":                                     1,
+		"larder.cache.events{event=unknown layer=near operation=push}":                                           2,
+		"larder.cache.load.duration{layer=load}":                                                                 1,
+		"larder.cache.load.duration{error.type=load_timeout layer=load}":                                         1,
+		"db.client.operation.duration{db.operation.name=get db.system.name=redis error.type=_OTHER layer=redis}": 1,
 	})
 	if err := o.Close(t.Context()); err != nil {
 		t.Fatal(err)

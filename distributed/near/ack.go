@@ -300,17 +300,7 @@ func (a *acks) close(ctx context.Context) error {
 	a.closed = true
 	a.mu.Unlock()
 	a.end()
-	done := make(chan struct{})
-	go func() {
-		a.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return await(ctx, &a.running)
 }
 
 func unacknowledged(cause error) error { return fmt.Errorf("%w: %w", ErrUnacknowledged, cause) }

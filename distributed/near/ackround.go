@@ -80,7 +80,7 @@ func (a *acks) run(r *round) {
 		r.err = unacknowledged(err)
 		return
 	}
-	r.err = a.await(r, lapses)
+	r.err = a.collect(r, lapses)
 }
 
 // askAll sends the barrier, and returns until when to wait for which node. As long
@@ -139,8 +139,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// await waits until each node has acknowledged, or cannot serve any more.
-func (a *acks) await(r *round, lapses map[string]time.Time) error {
+// collect waits until each node has acknowledged, or cannot serve any more.
+func (a *acks) collect(r *round, lapses map[string]time.Time) error {
 	for {
 		var last time.Time
 		a.mu.Lock()

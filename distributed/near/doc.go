@@ -23,10 +23,14 @@
 //     it still counts. It saves the value's way and its decoding, not the trip.
 //   - Ack: not at all, once the call that changed something has returned. Such a
 //     call waits until every near cache has acknowledged, or may not serve any
-//     more.
+//     more: one round trip and the time until the others have heard, but up to
+//     Options.Bound if one of them has died or been cut off. Calls at the same time
+//     share it. A call that ends sooner returns ErrUnacknowledged. All near caches
+//     must be in this mode, with the same bound. What others change, plain caches
+//     and foreign clients, shows within the bound.
 //
 // Where the server cannot tell of changes (Redis before 6, a proxy, a user who may
-// not) a value is held for the bound, counted from before it was read: so Bounded
+// not, a redis.Ring) a value is held for the bound, counted from before it was read: so Bounded
 // holds. Validate needs no news. Ack then serves nothing from here.
 //
 // # How long
@@ -35,8 +39,19 @@
 // expiration is held for a sixteenth of its window, so that reading goes on
 // restarting it. A value under a lock is not held.
 //
+// # Without the server
+//
+// Hits go on within the bound, and then reads go to the source, as they do with a
+// distributed.Cache. A Remove, RemoveMany, ExpireTokens or EndWrite that cannot
+// reach the server returns its error, and is retried until it has happened. Until
+// then nothing is held here for its keys. So such a call may take effect later,
+// also after another process has stored something newer, which is then a miss;
+// unless this process changes the key itself. NearStats and the Observer tell of
+// them. They are lost with the process.
+//
 // # Not promised
 //
-// Bounds count on the monotonic clock: a machine that is suspended as a whole may
-// be late by as much. What Redis forgets in a failover, no one tells.
+// Bounds and leases count on the monotonic clock: a machine that is suspended as a
+// whole may be late by as much. Leases in mode Ack end too soon if the server's clock
+// is set forward. What Redis forgets in a failover, no one tells.
 package near

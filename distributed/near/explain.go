@@ -2,7 +2,6 @@ package near
 
 import (
 	"context"
-	"time"
 
 	"github.com/larder-go/larder/cache"
 )
@@ -32,11 +31,10 @@ func (c *Cache) ExplainAs(ctx context.Context, key string, judge func(as cache.S
 	return e, nil
 }
 
-// explainHere is what the tier in this process contributes: nothing, if it is
-// only waiting to be filled.
+// explainHere is what the tier in this process contributes, if anything.
 func (c *Cache) explainHere(ctx context.Context, key string, judge func(as cache.State, held any) (cache.State, error)) ([]cache.Reason, error) {
 	now := c.Contact()
-	serving := now.Serving && c.leased(time.Now())
+	serving := now.Serving
 	held, err := c.local.ExplainAs(ctx, key, func(as cache.State, value any) (cache.State, error) {
 		if !serving {
 			return cache.StateNoContact, now.Err
@@ -50,10 +48,10 @@ func (c *Cache) explainHere(ctx context.Context, key string, judge func(as cache
 		return nil, err
 	}
 	reasons := held.Reasons
-	switch nothing := reasons[0].State == cache.StateAbsent; {
-	case nothing && serving:
-		return nil, nil
-	case nothing:
+	if reasons[0].State == cache.StateAbsent {
+		if serving || now.State == Connected { // it is waiting to be filled
+			return nil, nil
+		}
 		reasons[0].State, reasons[0].Err = cache.StateNoContact, now.Err
 	}
 	for i := range reasons {

@@ -128,7 +128,7 @@ func (r *rig) fetch(key string) (put func()) {
 	if !ok || err != nil {
 		r.tb.Fatalf("Fetch = %v, %v, want a value", ok, err)
 	}
-	return func() { r.near.PutNear(key, string(data[9:]), len(data), ticket) }
+	return func() { r.near.PutNear(key, string(data[9:]), ticket) }
 }
 
 // changed tells of a change of the Redis key.

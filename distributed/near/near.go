@@ -38,6 +38,7 @@ type Cache struct {
 	contact contact
 	guard   guard
 	counts  counts
+	intents intents
 	acks    *acks // nil unless in mode Ack
 }
 
@@ -96,6 +97,7 @@ func build(client redis.UniversalClient, opts *Options, listen func(signals) lis
 	}
 	c.contact.init(c)
 	c.guard.init()
+	c.intents.init(c)
 	s := signals{Changed: c.changed, Flushed: c.flush, Contact: c.contact.made, Lost: c.contact.lost}
 	if c.mode == Ack {
 		s = c.startAcks(s)
@@ -125,7 +127,7 @@ func (c *Cache) Close(ctx context.Context) error {
 	if ctx == nil {
 		return cache.ErrNilContext
 	}
-	err := c.listener.Close(ctx)
+	err := errors.Join(c.listener.Close(ctx), c.intents.close(ctx))
 	if c.acks != nil {
 		err = errors.Join(err, c.acks.close(ctx))
 	}

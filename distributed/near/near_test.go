@@ -145,10 +145,10 @@ func TestWithoutNewsTheBoundLimitsWhatIsHeld(t *testing.T) {
 		r.write("k", "old", cache.EntryOptions{})
 		put := r.fetch("k")
 		read := time.Now()
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300*time.Millisecond + 500*time.Microsecond) // what is left is no whole number
 		put()
 		r.write("k", "new", cache.EntryOptions{})
-		time.Sleep(699 * time.Millisecond)
+		time.Sleep(698*time.Millisecond + 500*time.Microsecond)
 		r.wantHeld("k", true)
 		time.Sleep(time.Millisecond)
 		if age := time.Since(read); age != time.Second {

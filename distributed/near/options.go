@@ -50,9 +50,8 @@ type Options struct {
 	// too.
 	Remote distributed.Options
 
-	// Local bounds what is held in this process; zero is memory.DefaultMaxBytes. A value
-	// weighs what it has encoded unless Local.Weigh is set. Local.Defaults are
-	// not used: how long a value is held is the entry's business.
+	// Local bounds what is held in this process; zero is memory.DefaultMaxBytes.
+	// Local.Defaults are not used: how long a value is held is the entry's business.
 	Local memory.Options
 
 	// Mode is how stale a hit may be. Zero: Bounded.

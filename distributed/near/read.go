@@ -64,38 +64,86 @@ func (c *Cache) validated(ctx context.Context, key string, held any) (any, bool)
 
 // ticket is what a Fetch knows: see cache.NearTicket.
 type ticket struct {
+	// From before the server was asked.
+	began  time.Time
 	shard  *shard
-	seq    uint64       // of the shard, before the server was asked
-	moment cache.Moment // of the local tier's regions, then
-	end    time.Time    // until when it may be held; zero: without end
-	from   distributed.Copy
+	seq    uint64        // of the shard
+	moment cache.Moment  // of the local tier's regions
+	hold   time.Duration // see contact.hold
+
+	end  time.Time        // until when it may be held; zero: without end
+	from distributed.Copy // without the bytes
 }
 
 // Fetch reads the shared tier. See cache.Near.
 func (c *Cache) Fetch(ctx context.Context, key string, tokens []cache.Token) ([]byte, cache.NearTicket, bool, error) {
-	began := time.Now()
-	t := &ticket{shard: c.guard.shard(key)}
-	t.seq = t.shard.now()
-	t.moment, _ = c.local.Moment(ctx) // fails only if the cache is closed
-	hold := c.contact.hold()
+	t := c.begin(ctx, key)
 	c.counts.misses.Add(1)
 	read, found, err := c.tier.Read(ctx, key, tokens)
 	if err != nil || !found {
 		return nil, nil, false, err
 	}
-	if hold == 0 || read.Locked {
-		return read.Value, nil, true, nil
+	return read.Value, t.of(read), true, nil
+}
+
+// FetchMany reads the shared tier in one round trip per node, for what is not held
+// here. In mode Validate it reads everything: that is one round trip, too. See
+// cache.Near.
+func (c *Cache) FetchMany(ctx context.Context, keys []string) ([]cache.Fetched, error) {
+	fetched := make([]cache.Fetched, len(keys))
+	var missing []string
+	var index []int
+	var tickets []ticket
+	for i, key := range keys {
+		if c.mode != Validate {
+			if held, ok := c.GetNear(ctx, key); ok {
+				fetched[i].Held = held
+				continue
+			}
+		}
+		missing, index, tickets = append(missing, key), append(index, i), append(tickets, c.begin(ctx, key))
+	}
+	if len(missing) == 0 {
+		return fetched, nil
+	}
+	c.counts.misses.Add(uint64(len(missing)))
+	results, err := c.tier.ReadMany(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for j, r := range results {
+		f := &fetched[index[j]]
+		if f.Found, f.Err = r.Found, r.Err; r.Found {
+			f.Value, f.Ticket = r.Value, tickets[j].of(r.Copy)
+		}
+	}
+	return fetched, nil
+}
+
+// begin notes what a Fetch has to know before it asks the server.
+func (c *Cache) begin(ctx context.Context, key string) ticket {
+	t := ticket{shard: c.guard.shard(key), began: time.Now()}
+	t.seq = t.shard.now()
+	t.moment, _ = c.local.Moment(ctx) // fails only if ctx has ended or the cache is closed
+	t.hold = c.contact.hold()
+	return t
+}
+
+// of returns the ticket for what was read; nil if it cannot be held.
+func (t ticket) of(read distributed.Copy) cache.NearTicket {
+	if t.hold == 0 || read.Locked {
+		return nil
 	}
 	t.end = read.Deadline
 	if read.Sliding > 0 {
-		t.end = earlier(t.end, began.Add(read.Sliding/slidingShare))
+		t.end = earlier(t.end, t.began.Add(read.Sliding/slidingShare))
 	}
-	if hold > 0 {
-		t.end = earlier(t.end, began.Add(hold))
+	if t.hold > 0 {
+		t.end = earlier(t.end, t.began.Add(t.hold))
 	}
 	t.from = read
 	t.from.Value = nil
-	return read.Value, t, true, nil
+	return &t
 }
 
 // earlier returns the earlier of two times; zero is never.
@@ -107,19 +155,24 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // PutNear holds value, unless key has changed since the Fetch. See cache.Near.
-func (c *Cache) PutNear(key string, value any, size int, its cache.NearTicket) {
+func (c *Cache) PutNear(key string, value any, its cache.NearTicket) {
 	t, ok := its.(*ticket)
 	if !ok || t == nil || value == nil {
 		return
 	}
-	opts := cache.EntryOptions{TTL: cache.NoExpiry, Size: int64(size), Tokens: t.from.Tokens}
+	opts := cache.EntryOptions{TTL: cache.NoExpiry, Tokens: t.from.Tokens}
 	if len(opts.Tokens) > 0 {
 		opts.Since = t.moment
 	}
 	if c.mode == Validate {
 		value = &copied{value: value, from: t.from}
 	}
+	refused := false
 	put := func() {
+		// Under the shard's lock: an intent is noted before it drops what is held.
+		if refused = c.intents.refuses(key, t.from.Tokens); refused {
+			return
+		}
 		if !t.end.IsZero() {
 			// Whole milliseconds, or the local tier would round them up.
 			if opts.TTL = time.Until(t.end).Truncate(time.Millisecond); opts.TTL <= 0 {
@@ -128,7 +181,7 @@ func (c *Cache) PutNear(key string, value any, size int, its cache.NearTicket) {
 		}
 		_ = c.local.SetObject(context.Background(), key, value, opts) // too large, or a region has expired
 	}
-	if !t.shard.putIf(t.seq, put) {
+	if !t.shard.putIf(t.seq, put) || refused {
 		c.counts.refused.Add(1)
 	}
 }

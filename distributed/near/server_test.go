@@ -188,6 +188,7 @@ func TestServerGoneAndBack(t *testing.T) {
 
 	server.Restart()
 	l.eventually("contact", func() bool { return l.near.Contact().State == Connected })
+	l.eventually("the removal that failed", func() bool { return l.near.NearStats().Intents == 0 })
 	l.eventually("the other's connection", func() bool {
 		return l.others.Set(l.ctx, "k", "new", cache.EntryOptions{}) == nil
 	})

@@ -3,10 +3,8 @@ package near
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +15,6 @@ import (
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
-	"github.com/larder-go/larder/distributed/internal/tracking"
 	"github.com/larder-go/larder/internal/redistest"
 )
 
@@ -73,12 +70,7 @@ func subjects() []subject {
 		}},
 		{name: "twin that trusts silence", allowed: staleBound, naive: true,
 			read: func(c *Cache) cache.Cache { return trusting{c} }, listen: func(s signals) signals {
-				lost := s.Lost
-				s.Lost = func(err error) {
-					if !errors.Is(err, tracking.ErrSilent) {
-						lost(err)
-					}
-				}
+				s.Flushed, s.Lost = func() {}, func(error) {}
 				return s
 			}},
 	}
@@ -87,13 +79,13 @@ func subjects() []subject {
 // hasty puts what it read, whatever has changed since.
 type hasty struct{ *Cache }
 
-func (h hasty) PutNear(key string, value any, size int, its cache.NearTicket) {
+func (h hasty) PutNear(key string, value any, its cache.NearTicket) {
 	if t, ok := its.(*ticket); ok {
 		now := *t
 		now.seq = t.shard.now()
 		its = &now
 	}
-	h.Cache.PutNear(key, value, size, its)
+	h.Cache.PutNear(key, value, its)
 }
 
 // trusting serves what it holds without asking for contact, and takes silence for
@@ -336,95 +328,4 @@ func (slowCodec) Decode(data []byte) (int, error) {
 	}
 	n, _ := binary.Varint(data)
 	return int(n), nil
-}
-
-// link is the network between a client and its server.
-type link struct {
-	mu    sync.Mutex
-	conns []net.Conn
-	gate  chan struct{} // closed when a stall is over; nil: there is none
-}
-
-func (l *link) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conns = append(l.conns, conn)
-	return &stalled{Conn: conn, link: l, closed: make(chan struct{})}, nil
-}
-
-// cut ends all connections.
-func (l *link) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.conns {
-		_ = c.Close()
-	}
-	l.conns = nil
-}
-
-// stall lets nothing arrive for so long, and then everything.
-func (l *link) stall(d time.Duration) {
-	gate := make(chan struct{})
-	l.mu.Lock()
-	l.gate = gate
-	l.mu.Unlock()
-	time.Sleep(d)
-	l.mu.Lock()
-	l.gate = nil
-	l.mu.Unlock()
-	close(gate)
-}
-
-func (s *stalled) wait() {
-	l := s.link
-	l.mu.Lock()
-	gate := l.gate
-	l.mu.Unlock()
-	if gate == nil {
-		return
-	}
-	var over <-chan time.Time
-	if d := s.deadline.Load(); d != nil && !d.IsZero() {
-		over = time.After(time.Until(*d))
-	}
-	select {
-	case <-gate:
-	case <-over:
-	case <-s.closed:
-	}
-}
-
-// stalled is a connection whose reads wait for the end of a stall.
-type stalled struct {
-	net.Conn
-	link     *link
-	deadline atomic.Pointer[time.Time]
-	once     sync.Once
-	closed   chan struct{}
-}
-
-func (s *stalled) Close() error {
-	s.once.Do(func() { close(s.closed) })
-	return s.Conn.Close()
-}
-
-func (s *stalled) SetReadDeadline(t time.Time) error {
-	s.deadline.Store(&t)
-	return s.Conn.SetReadDeadline(t)
-}
-
-func (s *stalled) SetDeadline(t time.Time) error {
-	s.deadline.Store(&t)
-	return s.Conn.SetDeadline(t)
-}
-
-func (s *stalled) Read(b []byte) (int, error) {
-	n, err := s.Conn.Read(b)
-	s.wait()
-	return n, err
 }

@@ -19,7 +19,7 @@ type Contact struct {
 
 	// Serving is whether what is held may be served now: in mode Validate always,
 	// in the others while AsOf is within the bound, or the bound itself limits how
-	// long values are held.
+	// long values are held; in mode Ack while the lease stands, too.
 	Serving bool
 
 	Lost uint64 // how often contact was lost
@@ -33,7 +33,7 @@ func (c *Cache) Contact() Contact {
 	defer t.mu.Unlock()
 	return Contact{
 		State: t.state, Since: t.since, AsOf: t.asOf, Lag: t.lag,
-		Serving: c.mode == Validate || int64(c.local.Since(time.Now())) < t.until.Load(),
+		Serving: c.mode == Validate || int64(c.local.Since(time.Now())) < c.until(),
 		Lost:    t.losses, Err: t.lostErr,
 	}
 }
@@ -48,6 +48,10 @@ type Stats struct {
 	Changes uint64 // changes of keys and tokens that the server told of
 	Flushes uint64 // times that everything held was dropped
 
+	Intents        int    // invalidations that could not reach the server and are being retried
+	IntentsDropped uint64 // of such, those that will not be: too many waited, or the cache was closed
+	Lapsed         uint64 // near caches in mode Ack that were waited for until their lease had ended
+
 	Evictions uint64 // values that left to make room
 	Entries   int64  // values held
 	Bytes     int64  // their weight
@@ -57,7 +61,14 @@ type Stats struct {
 func (c *Cache) NearStats() Stats {
 	local := c.local.Stats()
 	bypassed := c.counts.bypassed.Load()
+	waiting, dropped := c.intents.counts()
+	var lapsed uint64
+	if c.acks != nil {
+		lapsed = c.acks.lapsed.Load()
+	}
 	return Stats{
+		Intents: waiting, IntentsDropped: dropped, Lapsed: lapsed,
+
 		Hits:      local.Hits - min(bypassed, local.Hits),
 		Misses:    c.counts.misses.Load(),
 		Bypassed:  bypassed,

@@ -2,6 +2,7 @@ package near
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -13,12 +14,16 @@ type change struct {
 	keys   []string
 	tokens []cache.Token   // of ExpireTokens
 	mark   cache.WriteMark // of EndWrite
+	fill   bool            // it puts something where there was nothing: see Leaser
 }
 
 // run makes a change on the shared tier. What is held is dropped before it, and
 // again when it is over, however it ended: what was fetched between may be from
 // before.
 func (c *Cache) run(ctx context.Context, ch change, do func() error) error {
+	if ch.fill {
+		return c.around(&ch, do) // nobody holds what was before
+	}
 	return c.settled(ctx, &ch, c.around(&ch, do))
 }
 
@@ -47,14 +52,15 @@ func keysOf(items []cache.Item) []string {
 
 // Set is distributed.Cache.Set.
 func (c *Cache) Set(ctx context.Context, key string, value []byte, opts cache.EntryOptions) error {
-	return c.run(ctx, change{op: "set", keys: []string{key}}, func() error {
+	return c.run(ctx, change{op: "set", keys: []string{key}, fill: opts.Lease != cache.Lease{}}, func() error {
 		return c.Cache.Set(ctx, key, value, opts)
 	})
 }
 
 // SetMany is distributed.Cache.SetMany.
 func (c *Cache) SetMany(ctx context.Context, items []cache.Item) error {
-	return c.run(ctx, change{op: "set_many", keys: keysOf(items)}, func() error {
+	fill := !slices.ContainsFunc(items, func(i cache.Item) bool { return i.Options.Lease == cache.Lease{} })
+	return c.run(ctx, change{op: "set_many", keys: keysOf(items), fill: fill}, func() error {
 		return c.Cache.SetMany(ctx, items)
 	})
 }

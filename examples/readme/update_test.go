@@ -19,7 +19,7 @@ func TestReadmeShowsTheseFunctions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"update.go", "regions.go"} {
+	for _, name := range []string{"update.go", "regions.go", "repository.go"} {
 		file, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -83,4 +83,23 @@ func Example_move() {
 	// <nil>
 	// [1] <nil>
 	// [2 3] <nil>
+}
+
+func Example_repositories() {
+	ctx := context.Background()
+	c, err := larder.Open("memory://", nil)
+	if err != nil {
+		panic(err)
+	}
+	defer c.Close(ctx)
+	books, onShelf, err := repositories(c, memoryDB{1: {"Emma", "novels"}})
+	fmt.Println(err)
+	fmt.Println(onShelf.Find(ctx, "novels"))
+	fmt.Println(books.Save(ctx, 2, Book{"Persuasion", "novels"}))
+	fmt.Println(onShelf.Find(ctx, "novels"))
+	// Output:
+	// <nil>
+	// [{Emma novels}] <nil>
+	// <nil>
+	// [{Emma novels} {Persuasion novels}] <nil>
 }

@@ -31,6 +31,8 @@ func Layers() []Layer {
 			"the near cache joins the backends and knows nothing above them"},
 		{"queue", []string{"internal", "keys", "cache"},
 			"a queue keeps bytes and shares no more than keys and errors with the cache"},
+		{"distributed/queue", []string{"internal", "keys", "cache", "queue", "distributed"},
+			"a queue on Redis moves its commands as the Redis backend does"},
 		{"patterns", []string{"internal", "keys", "cache", "region", "queue"},
 			"repositories work on any backend"},
 		{"", []string{"internal", "keys", "cache", "memory", "distributed", "distributed/near", "region", "queue", "patterns"},
@@ -50,7 +52,7 @@ type Dependency struct {
 // larder gets every one of them, so the list is short.
 func Dependencies() []Dependency {
 	return []Dependency{
-		{"github.com/redis/go-redis/v9", []string{"", "distributed", "distributed/internal/tracking", "distributed/internal/transport", "distributed/near"},
+		{"github.com/redis/go-redis/v9", []string{"", "distributed", "distributed/internal/tracking", "distributed/internal/transport", "distributed/near", "distributed/queue"},
 			"the Redis client; only the Redis backend and what opens it may know it"},
 		{"github.com/vmihailenco/msgpack/v5", []string{"cache", "internal/msgscan", "internal/schema"},
 			"the default codec; its types must not leak into any API"},

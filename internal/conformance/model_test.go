@@ -6,13 +6,15 @@ import (
 	"github.com/larder-go/larder/cache/cachetest"
 )
 
-func TestModelMemory(t *testing.T) {
-	cachetest.Check(t, cachetest.Config{New: newMemory(nil)})
+// onMemory is a memory cache, whose reads restart a sliding window only if that
+// moves it by a sixteenth.
+func onMemory() cachetest.Config {
+	return cachetest.Config{New: newMemory(nil), CoarseSliding: true}
 }
 
-func TestModelMemoryPrefixed(t *testing.T) {
-	cachetest.Check(t, behindPrefix(cachetest.Config{New: newMemory(nil)}))
-}
+func TestModelMemory(t *testing.T) { cachetest.Check(t, onMemory()) }
+
+func TestModelMemoryPrefixed(t *testing.T) { cachetest.Check(t, behindPrefix(onMemory())) }
 
 func TestModelMiniredis(t *testing.T) {
 	cachetest.Check(t, onMiniredis())

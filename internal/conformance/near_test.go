@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -36,16 +37,25 @@ func nearOnMiniredis(mode near.Mode) cachetest.Config {
 
 func newNear(tb testing.TB, client redis.UniversalClient, mode near.Mode, prefix string) cache.Cache {
 	tb.Helper()
-	c, err := near.New(client, &near.Options{
+	opts := &near.Options{
 		Remote: distributed.Options{Prefix: prefix, Budget: 5 * time.Second},
 		Mode:   mode,
-	})
+	}
+	if mode == near.Ack {
+		opts.Bound = 100 * time.Millisecond
+	}
+	c, err := near.New(client, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	closeAtEnd(tb, c)
 	for c.Contact().State == near.Connecting {
 		time.Sleep(time.Millisecond)
+	}
+	if mode == near.Ack { // the first change under a prefix waits for a bound
+		if err := c.Remove(context.Background(), "settle"); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	return c
 }
@@ -70,6 +80,11 @@ func TestConformanceNearServerWatched(t *testing.T) {
 func TestConformanceNearServerValidate(t *testing.T) {
 	skipIfShort(t)
 	cachetest.Run(t, nearOnRedis(redistest.Server(t).Client(), near.Validate))
+}
+
+func TestConformanceNearServerAck(t *testing.T) {
+	skipIfShort(t)
+	cachetest.Run(t, nearOnRedis(redistest.Server(t).Client(), near.Ack))
 }
 
 func TestConformanceNearCluster(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/patterns"
 	"github.com/larder-go/larder/queue"
 	"github.com/larder-go/larder/queue/outbox"
@@ -29,6 +30,7 @@ const (
 	envNaive  = "LEDGER_NAIVE"  // a name in naive; none: the queue as it is
 	envFolder = "LEDGER_FOLDER" // of the clients' files
 	envClient = "LEDGER_CLIENT" // which of the clients
+	envRedis  = "LEDGER_REDIS"  // address of the server that has the queue, if one has
 )
 
 // full is what a queue under WriteBehind can do.
@@ -45,6 +47,10 @@ type backend struct {
 	dialect outbox.Dialect
 	// open returns the queue, as each process sees it.
 	open func(db *sql.DB, d outbox.Dialect) (full, error)
+	// redis are the settings of the server that has the queue; nil: none has.
+	redis []string
+	// volatile says that the server may lose what it acknowledged.
+	volatile bool
 }
 
 func openOutbox(db *sql.DB, d outbox.Dialect) (full, error) {
@@ -52,8 +58,12 @@ func openOutbox(db *sql.DB, d outbox.Dialect) (full, error) {
 }
 
 var backends = map[string]backend{
-	"outbox-postgres": {"pgx", outbox.PostgreSQL, openOutbox},
-	"outbox-sqlite":   {"sqlite", outbox.SQLite, openOutbox},
+	"outbox-postgres": {driver: "pgx", dialect: outbox.PostgreSQL, open: openOutbox},
+	"outbox-sqlite":   {driver: "sqlite", dialect: outbox.SQLite, open: openOutbox},
+	"redis": {driver: "pgx", dialect: outbox.PostgreSQL, open: openRedis,
+		redis: []string{"--appendonly", "yes", "--appendfsync", "always"}},
+	"redis-volatile": {driver: "pgx", dialect: outbox.PostgreSQL, open: openRedis,
+		redis: []string{"--appendonly", "no"}, volatile: true},
 }
 
 // process is what every process of the test begins with.
@@ -61,6 +71,8 @@ type process struct {
 	db     *sql.DB
 	source *source
 	queue  full
+
+	volatile bool // whether that is taken into use all the same
 }
 
 func newProcess(backendName, dsn string) (*process, error) {
@@ -73,15 +85,28 @@ func newProcess(backendName, dsn string) (*process, error) {
 		return nil, err
 	}
 	q, err := b.open(db, b.dialect)
-	return &process{db: db, source: &source{db: db, dialect: b.dialect, errors: 0.1}, queue: q}, err
+	return &process{db: db, source: &source{db: db, dialect: b.dialect, errors: 0.1}, queue: q, volatile: b.volatile}, err
 }
 
 // behind returns the repository that clients and workers use.
 func (p *process) behind(q queue.Queue, client bool) (*patterns.WriteBehind[int, int64], error) {
 	return patterns.NewWriteBehind(context.Background(), nil, p.source, q, patterns.Entity[int, int64]{}, &patterns.WriteBehindOptions[int, int64]{
 		Interval: 10 * time.Millisecond, BatchSize: 10, Workers: 2, Visibility: time.Second,
-		MaxAttempts: 4, Backoff: 5 * time.Millisecond, MaxBackoff: 50 * time.Millisecond, NoWorkers: client,
+		MaxAttempts: 4, Backoff: 5 * time.Millisecond, MaxBackoff: 50 * time.Millisecond, NoWorkers: client, AllowVolatile: p.volatile,
 	})
+}
+
+// begin is behind in a process that may have been started while the queue's server
+// was killed.
+func (p *process) begin(q queue.Queue, client bool) (w *patterns.WriteBehind[int, int64], err error) {
+	for range 100 {
+		w, err = p.behind(q, client)
+		if !errors.Is(err, cache.ErrUnavailable) && !errors.Is(err, cache.ErrOutcomeUnknown) {
+			return w, err
+		}
+		time.Sleep(100 * time.Millisecond) // the server tells nobody when it is back
+	}
+	return w, err
 }
 
 // child runs the process that the environment asks for, and never returns from
@@ -117,7 +142,7 @@ func (p *process) worker() error {
 	if name := os.Getenv(envNaive); name != "" {
 		q = naive[name](p)
 	}
-	if _, err := p.behind(q, false); err != nil {
+	if _, err := p.begin(q, false); err != nil {
 		return err
 	}
 	orphaned()
@@ -139,7 +164,7 @@ func (p *process) client() error {
 	if err != nil {
 		return err
 	}
-	w, err := p.behind(p.queue, true)
+	w, err := p.begin(p.queue, true)
 	if err != nil {
 		return err
 	}
@@ -184,6 +209,7 @@ func (l *ledgerWriter) run(path string, stop <-chan struct{}) error {
 		}
 		id, n := l.next(i)
 		if err := l.w.Save(context.Background(), id, n); err != nil {
+			time.Sleep(time.Millisecond)
 			continue // not acknowledged: it may be there or not
 		}
 		if _, err := fmt.Fprintln(file, id, n); err != nil {

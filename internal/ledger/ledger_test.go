@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	redisqueue "github.com/larder-go/larder/distributed/queue"
+	"github.com/larder-go/larder/internal/redistest"
 	"github.com/larder-go/larder/queue"
 	"github.com/larder-go/larder/queue/outbox"
 )
@@ -59,6 +61,7 @@ type trial struct {
 	*process
 	env    []string
 	folder string
+	server *redistest.Instance // that has the queue; nil if none has
 }
 
 func newTrial(t *testing.T, backendName, naiveName string) *trial {
@@ -68,11 +71,19 @@ func newTrial(t *testing.T, backendName, naiveName string) *trial {
 	if b.dialect == outbox.PostgreSQL {
 		dsn = postgres.database(t)
 	}
+	var server *redistest.Instance
+	if b.redis != nil {
+		server = redistest.Server(t, b.redis...)
+		t.Setenv(envRedis, server.Addr())
+	}
 	p, err := newProcess(backendName, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.db.Close() })
+	if q, ok := p.queue.(*redisqueue.Queue); ok {
+		t.Cleanup(func() { _ = q.Close(context.Background()) })
+	}
 	if err := p.source.create(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -82,13 +93,14 @@ func newTrial(t *testing.T, backendName, naiveName string) *trial {
 		}
 	}
 	folder := t.TempDir()
-	return &trial{T: t, process: p, folder: folder, env: []string{
+	return &trial{T: t, process: p, folder: folder, server: server, env: []string{
 		envQueue + "=" + backendName, envDSN + "=" + dsn, envNaive + "=" + naiveName, envFolder + "=" + folder,
 	}}
 }
 
-// run lets clients write and kills workers under them, then lets one worker
-// finish, and says where everything is.
+// run lets clients write and kills workers under them, in turn with the server that
+// has the queue if one has, then lets the workers finish, and says where everything
+// is.
 func (t *trial) run(n int) account {
 	t.Helper()
 	var writing []*spawned
@@ -99,8 +111,12 @@ func (t *trial) run(n int) account {
 	for i := range working {
 		working[i] = spawn(t.T, "worker", t.env...)
 	}
-	for range n {
+	for turn := range n {
 		time.Sleep(100*time.Millisecond + rand.N(400*time.Millisecond))
+		if t.server != nil && turn%2 == 1 {
+			t.server.Restart() // it is killed
+			continue
+		}
 		i := rand.IntN(workers)
 		working[i].kill()
 		working[i] = spawn(t.T, "worker", t.env...)
@@ -125,7 +141,7 @@ func (t *trial) drained() {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), drainTime)
 	defer cancel()
-	w, err := t.behind(t.queue, true)
+	w, err := t.begin(t.queue, true)
 	if err == nil {
 		err = w.Flush(ctx)
 	}
@@ -182,7 +198,7 @@ func (t *trial) audit() (a account) {
 }
 
 func TestNothingAcknowledgedIsLost(t *testing.T) {
-	for name, n := range map[string]int{"outbox-postgres": defaultKills, "outbox-sqlite": defaultKills / 2} {
+	for name, n := range map[string]int{"outbox-postgres": defaultKills, "outbox-sqlite": defaultKills / 2, "redis": defaultKills} {
 		t.Run(name, func(t *testing.T) {
 			a := newTrial(t, name, "").run(kills(t, n))
 			if a.lost > 0 || a.inversions > 0 {
@@ -206,6 +222,14 @@ func TestNaiveQueuesLose(t *testing.T) {
 			}
 			t.Error("nothing was lost: the test would not see it")
 		})
+	}
+}
+
+// Nor must a server that keeps nothing when it is killed, if it is taken into use
+// for all that Preflight says.
+func TestVolatileServersLose(t *testing.T) {
+	if newTrial(t, "redis-volatile", "").run(4).lost == 0 {
+		t.Error("nothing was lost: the test would not see it")
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/queue"
 	"github.com/larder-go/larder/queue/outbox"
@@ -16,6 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	logging.Disable() // go-redis's notes of a server that was killed
 	child()
 	defer postgres.stop()
 	m.Run()

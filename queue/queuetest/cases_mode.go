@@ -119,6 +119,12 @@ func deadCases() []testCase {
 			s := e.open()
 			letters := capability[queue.DeadLetters](s)
 			c := s.kill("a", "1")
+			for _, sequence := range []uint64{c.Sequence - 1, c.Sequence + 1} {
+				if err := letters.Revive(e.ctx, "a", sequence); !errors.Is(err, queue.ErrNoDeadLetter) {
+					e.fail("Revive of another sequence: got %v, want ErrNoDeadLetter", err)
+				}
+			}
+			s.claimNone("it is dead")
 			e.must(letters.Revive(e.ctx, "a", c.Sequence), "Revive")
 			s.newest("a", "1")
 			again := s.claimOne("1", long)
@@ -133,6 +139,11 @@ func deadCases() []testCase {
 			s := e.open()
 			letters := capability[queue.DeadLetters](s)
 			c := s.kill("a", "1")
+			for _, sequence := range []uint64{c.Sequence - 1, c.Sequence + 1} {
+				if err := letters.Drop(e.ctx, "a", sequence); !errors.Is(err, queue.ErrNoDeadLetter) {
+					e.fail("Drop of another sequence: got %v, want ErrNoDeadLetter", err)
+				}
+			}
 			e.must(letters.Drop(e.ctx, "a", c.Sequence), "Drop")
 			s.claimNone("it was dropped")
 			s.noLetter(letters, c, "a")

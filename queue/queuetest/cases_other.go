@@ -189,7 +189,7 @@ func durableCases() []testCase {
 				e.skip("the queue does not outlive its process")
 			}
 			s := e.open()
-			letters := capability[queue.DeadLetters](s)
+			capability[queue.DeadLetters](s)
 			dead := s.kill("dead", "3")
 			s.put("claimed", "1")
 			claimed := s.claimOne("1", e.units(3))
@@ -206,7 +206,7 @@ func durableCases() []testCase {
 			if got := s.claimOne("2", long); got.Sequence != behind || got.First != claimed.Sequence {
 				e.fail("Claim: got sequence %d, first %d; want %d, %d", got.Sequence, got.First, behind, claimed.Sequence)
 			}
-			letters = capability[queue.DeadLetters](s)
+			letters := capability[queue.DeadLetters](s)
 			e.must(letters.Revive(e.ctx, "dead", dead.Sequence), "Revive")
 			s.settle(s.claimOne("3", long), queue.Done, 0, queue.SettledDone)
 			if again := s.put("dead", "5"); again <= dead.Sequence {

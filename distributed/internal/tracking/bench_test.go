@@ -4,7 +4,28 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/larder-go/larder/internal/redistest"
 )
+
+// BenchmarkSetToChanged is the time from the start of another client's SET to the
+// event.
+func BenchmarkSetToChanged(b *testing.B) {
+	server := redistest.Server(b)
+	arrived := make(chan time.Time, 1)
+	l := New(server.Client(), Options{Prefix: "p:", Events: Events{Changed: func(string) { arrived <- time.Now() }}})
+	defer shut(b, l)
+	for supported := false; !supported; supported, _ = l.Supported() {
+		do(b, server.Client(), "ping")
+	}
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		do(b, server.Client(), "set", "p:k", "v")
+		took = append(took, (<-arrived).Sub(start))
+	}
+	report(b, took)
+}
 
 func report(b *testing.B, took []time.Duration) {
 	slices.Sort(took)

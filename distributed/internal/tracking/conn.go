@@ -99,8 +99,9 @@ func credentials(ctx context.Context, o *redis.Options) (user, password string, 
 		if err != nil {
 			return "", "", err
 		}
+		_ = stop() // nothing was asked of it
 		user, password = c.BasicAuth()
-		return user, password, stop()
+		return user, password, nil
 	case o.CredentialsProviderContext != nil:
 		return o.CredentialsProviderContext(ctx)
 	case o.CredentialsProvider != nil:

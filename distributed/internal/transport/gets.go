@@ -62,7 +62,7 @@ func (t *Transport) got(ctx context.Context, c *call, key string, start time.Tim
 	value, err := c.outcome()
 	t.release(c)
 	if err == nil || err == redis.Nil { //nolint:errorlint // ours, unwrapped
-		return value, err
+		return value, t.answered(ctx, "get", start, err)
 	}
 	if t.routes.redirects(err) {
 		cmd := redis.NewStringCmd(ctx, "get", key)

@@ -105,7 +105,7 @@ func (t *Transport) release(c *call) {
 func (t *Transport) result(ctx context.Context, start time.Time, cmd redis.Cmder, kind Kind, sent bool) error {
 	err := cmd.Err()
 	if err == nil {
-		return nil
+		return t.answered(ctx, cmd.Name(), start, nil)
 	}
 	if t.routes.redirects(err) {
 		sent = true
@@ -117,7 +117,7 @@ func (t *Transport) result(ctx context.Context, start time.Time, cmd redis.Cmder
 // settle counts an error and returns it as the caller shall see it.
 func (t *Transport) settle(ctx context.Context, op string, start time.Time, err error, kind Kind, sent bool) error {
 	if err == nil || err == redis.Nil { //nolint:errorlint // the common case, told cheaply
-		return err
+		return t.answered(ctx, op, start, err)
 	}
 	if errors.Is(err, breaker.ErrOpen) {
 		t.rejected.Add(1)
@@ -125,7 +125,7 @@ func (t *Transport) settle(ctx context.Context, op string, start time.Time, err 
 	}
 	f := faultOf(err)
 	if f == none {
-		return err
+		return t.answered(ctx, op, start, err)
 	}
 	if !sent && f > unsent {
 		f = unsent
@@ -141,8 +141,16 @@ func (t *Transport) report(ctx context.Context, op string, start time.Time, err 
 		return err
 	}
 	t.failed.Add(1)
-	if t.opts.OnError != nil {
-		t.opts.OnError(op, time.Since(start), err)
+	if t.opts.OnCall != nil {
+		t.opts.OnCall(ctx, op, time.Since(start), err)
+	}
+	return err
+}
+
+// answered tells of a command that was, and returns its err.
+func (t *Transport) answered(ctx context.Context, op string, start time.Time, err error) error {
+	if t.opts.OnCall != nil {
+		t.opts.OnCall(ctx, op, time.Since(start), nil)
 	}
 	return err
 }

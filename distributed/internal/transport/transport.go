@@ -41,10 +41,11 @@ type Options struct {
 	// not block.
 	OnBreaker func(state breaker.State)
 
-	// OnError, unless nil, hears of each command that failed for a reason other
-	// than its caller's context or an open breaker, with its name and how long
-	// it took. It must not block.
-	OnError func(op string, d time.Duration, err error)
+	// OnCall, unless nil, hears of each command that was answered (err is nil then,
+	// also if the answer is a redis.Error), or failed for a reason other than its
+	// caller's context or an open breaker, with its name and how long it took. It
+	// must not block.
+	OnCall func(ctx context.Context, op string, d time.Duration, err error)
 
 	// CloseClient makes Close close the client given to New, too.
 	CloseClient bool
@@ -117,11 +118,8 @@ func (t *Transport) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 	value, err := c.outcome()
 	t.release(c)
-	if err == nil {
-		return value, nil
-	}
-	if err == redis.Nil { //nolint:errorlint // ours, unwrapped
-		return nil, err
+	if err == nil || err == redis.Nil { //nolint:errorlint // ours, unwrapped
+		return value, t.answered(ctx, "get", start, err)
 	}
 	if t.routes.redirects(err) {
 		cmd := redis.NewStringCmd(ctx, "get", key)

@@ -20,7 +20,8 @@ func TestEverythingCanBeMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heap, gc := Heap(10_000), Collections(1000, 1)
+	heap := Heap(10_000)
+	gc, _ := Collections(1000, 1)
 	for _, name := range []string{"engine", "memory", "otter"} {
 		if sets[name].Median() <= 0 || work[name].Median() <= 0 || churn[name].Median() <= 0 || gc[name].Median() <= 0 || heap[name] < 64 {
 			t.Errorf("%s: got %v, %v, %v and %v, want figures", name, sets[name], churn[name], gc[name], heap[name])

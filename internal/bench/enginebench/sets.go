@@ -150,10 +150,10 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// Collections measures how long a garbage collection takes with that many
-// entries in the heap, in milliseconds.
-func Collections(entries, rounds int) map[string]bench.Sample {
-	samples := make(map[string]bench.Sample)
+// Collections measures garbage collections with that many entries in the heap:
+// how long one takes, and the work of all cores, in milliseconds.
+func Collections(entries, rounds int) (times, work map[string]bench.Sample) {
+	times, work = make(map[string]bench.Sample), make(map[string]bench.Sample)
 	for _, open := range stores {
 		c := open(entries)
 		for i := range entries {
@@ -161,12 +161,13 @@ func Collections(entries, rounds int) map[string]bench.Sample {
 		}
 		runtime.GC()
 		for range rounds {
-			start := time.Now()
+			start, before := time.Now(), coreTime()
 			runtime.GC()
-			samples[c.name] = append(samples[c.name], float64(time.Since(start))/1e6)
+			times[c.name] = append(times[c.name], float64(time.Since(start))/1e6)
+			work[c.name] = append(work[c.name], float64(coreTime()-before)/1e6)
 		}
 		c.close()
 		runtime.KeepAlive(c)
 	}
-	return samples
+	return times, work
 }

@@ -35,6 +35,19 @@ func openOtter[V any](s *Source[V]) (*Cache, error) {
 		}
 		return failed
 	}
+	loadWith := func(w *Workload, from, n int) (failed int) { // as larder's GetOrCreateExclusive
+		ctx := context.Background()
+		for i := from; i < from+n; i++ {
+			key := w.Keys[i&mask]
+			_, err := c.Get(ctx, key, otter.LoaderFunc[string, V](func(ctx context.Context, _ string) (V, error) {
+				return s.load(ctx, key)
+			}))
+			if err != nil {
+				failed++
+			}
+		}
+		return failed
+	}
 	set := func(w *Workload, from, n int) (failed int) {
 		for i := from; i < from+n; i++ {
 			c.Set(w.Keys[i&mask], s.Values[w.IDs[i&mask]])
@@ -45,6 +58,7 @@ func openOtter[V any](s *Source[V]) (*Cache, error) {
 		Calls: []Call{
 			{"otter GetIfPresent", Lookup, get},
 			{"otter Get with loader", Loading, load},
+			{"otter Get with closure", Loading, loadWith},
 			{"otter Set", Store, set},
 		},
 		Close: func() { c.StopAllGoroutines() },

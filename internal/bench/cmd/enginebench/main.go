@@ -42,7 +42,9 @@ func run() error {
 				fmt.Printf("heap per entry of %d: engine %.0f B, memory %.0f B, otter %.0f B\n", n, sizes["engine"], sizes["memory"], sizes["otter"])
 			}
 		case "gc":
-			show("collection, ms", enginebench.Collections(*gcEntries, *rounds))
+			times, work := enginebench.Collections(*gcEntries, *rounds)
+			show("collection, ms", times)
+			show("collection, ms of all cores", work)
 		default:
 			err = fmt.Errorf("there is no %q", part)
 		}

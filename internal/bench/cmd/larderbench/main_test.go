@@ -80,7 +80,7 @@ func TestMemoryTargets(t *testing.T) {
 	for ours, holds := range map[float64]bool{20: true, 21: false} {
 		checks := peerTargets([]*l1.Result{
 			result("larder GetOrCreateExclusiveWith", l1.Loading, ours),
-			result("otter Get with loader", l1.Loading, 50), result("sturdyc GetOrFetch", l1.Loading, 80),
+			result("otter Get with closure", l1.Loading, 50), result("sturdyc GetOrFetch", l1.Loading, 80),
 		}, cell)
 		if len(checks) != 2 || checks[0].holds != holds || checks[1].holds != holds {
 			t.Errorf("%v ns: got %+v, want %t", ours, checks, holds)

@@ -100,7 +100,7 @@ func peerTargets(results []*l1.Result, cell l1.Cell) (checks []check) {
 	for _, t := range []struct {
 		peer  string
 		least float64
-	}{{"otter Get with loader", 2.5}, {"sturdyc GetOrFetch", 4}} {
+	}{{"otter Get with closure", 2.5}, {"sturdyc GetOrFetch", 4}} {
 		ours, theirs := find(results, cell, "larder GetOrCreateExclusiveWith"), find(results, cell, t.peer)
 		if ours == nil || theirs == nil {
 			continue
