@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/distributed/near"
 	"github.com/larder-go/larder/internal/browser"
 	"github.com/larder-go/larder/internal/redistest"
 )
@@ -210,8 +212,16 @@ func TestPatternsAreSwitchedAndCompared(t *testing.T) {
 // Two instances share a Redis and a database, and each holds values of its own
 // near by: what one edits the other shows within the near cache's bound.
 func TestTwoInstancesAgree(t *testing.T) {
-	redis := redistest.Server(t)
-	c := config{redis: "redis://" + redis.Addr() + "/0", sqlite: filepath.Join(t.TempDir(), "shop.db"), delay: 5 * time.Millisecond}
+	for _, place := range []string{inDatabase, onRedis} {
+		t.Run("queue in "+place, func(t *testing.T) {
+			redis := redistest.Server(t, "--appendonly", "yes")
+			agree(t, config{redis: "redis://" + redis.Addr() + "/0", sqlite: filepath.Join(t.TempDir(), "shop.db"),
+				queue: place, delay: 5 * time.Millisecond})
+		})
+	}
+}
+
+func agree(t *testing.T, c config) {
 	one, first := serveShop(t, c)
 	two, second := serveShop(t, c)
 	for _, s := range []*shop{one, two} {
@@ -262,5 +272,9 @@ func TestTwoInstancesAgree(t *testing.T) {
 	}
 	page.Open(second + "/debug/larder/")
 	page.WaitFor(`document.body.textContent.includes("Near cache")`)
+	n, ok := cache.As[*near.Cache](two.cache)
+	if !ok || n.NearStats().Hits == 0 {
+		t.Error("nothing was read near by")
+	}
 	page.Screenshot("near")
 }

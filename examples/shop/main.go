@@ -6,6 +6,8 @@
 //	go run ./examples/shop -redis redis://localhost:6379/0       the cache on Redis, and near it; several
 //	                                                             with different -addr share what they know
 //	go run ./examples/shop -postgres postgres://localhost/shop   the data in PostgreSQL
+//	go run ./examples/shop -redis ... -queue redis               what is written behind waits on Redis, which must
+//	                                                             have appendonly yes
 //	go run ./examples/shop -demo                                 a tour, printed; no page to look at
 //
 // The patterns are put together in wiring.go, which is the file to read first.
@@ -31,6 +33,7 @@ func main() {
 	flag.StringVar(&c.redis, "redis", "", "URL of a Redis to cache on, as in redis://localhost:6379/0")
 	flag.StringVar(&c.postgres, "postgres", "", "DSN of a PostgreSQL to use instead of SQLite")
 	flag.StringVar(&c.sqlite, "sqlite", "", "file of the SQLite database; empty: a temporary one, or with -redis larder-shop.db in the folder for temporary files")
+	flag.StringVar(&c.queue, "queue", "", "where view counts wait: memory, table or redis; empty: in memory, or in a table of a database that was named or is shared")
 	flag.DurationVar(&c.delay, "delay", 50*time.Millisecond, "what each call to the database takes longer")
 	demo := flag.Bool("demo", false, "take a tour of the shop, print it and end")
 	plain := flag.Bool("plain", false, "the same without how long things took")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -83,6 +84,23 @@ func TestViewsAreAddedOnce(t *testing.T) {
 	}
 	if got, err := source.Find(t.Context(), 1); err != nil || got.Count != 5 {
 		t.Errorf("got %v, %v; want 5 views", got, err)
+	}
+}
+
+func TestWhatCannotBeOpened(t *testing.T) {
+	for name, c := range map[string]config{
+		"no such queue":         {queue: "drawer"},
+		"a queue without Redis": {queue: onRedis},
+		"a queue of its own":    {redis: "redis://localhost:1/0", queue: inMemory, sqlite: filepath.Join(t.TempDir(), "shop.db")},
+		"no URL":                {redis: ":", sqlite: filepath.Join(t.TempDir(), "shop.db")},
+	} {
+		s, err := openShop(t.Context(), c)
+		if err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+		if err := s.closeWithin(time.Second); err != nil {
+			t.Errorf("%s: close: %v", name, err)
+		}
 	}
 }
 

@@ -18,8 +18,6 @@ import (
 	"github.com/larder-go/larder/cache/inspect"
 	"github.com/larder-go/larder/keys"
 	"github.com/larder-go/larder/patterns"
-	"github.com/larder-go/larder/queue"
-	"github.com/larder-go/larder/queue/outbox"
 	"github.com/larder-go/larder/region"
 )
 
@@ -28,6 +26,7 @@ type config struct {
 	redis    string // URL; "": a cache in memory
 	postgres string // DSN; "": SQLite
 	sqlite   string // file; "": one of its own
+	queue    string // where it is; "": see queuePlace
 	delay    time.Duration
 	totals   time.Duration // from which age the views that pages show are refreshed; 0: a second
 }
@@ -311,19 +310,6 @@ func (s *shop) loadTotals(ctx context.Context, ids []int) (map[int]Views, error)
 		totals[id] = Views{id, found[id].Count}
 	}
 	return totals, nil
-}
-
-// openQueue returns a queue in memory if nobody else has this database, and else
-// one in a table beside the data: other instances see it, and it survives this one.
-func (s *shop) openQueue(ctx context.Context, c config, name string) (queue.Queue, error) {
-	if c.postgres == "" && c.sqlite == "" && !s.shared {
-		return queue.NewMemory(nil)
-	}
-	q, err := outbox.New(s.database.db, s.database.dialect, &outbox.Options{Table: "queue_" + name})
-	if err != nil {
-		return nil, err
-	}
-	return q, q.CreateTable(ctx)
 }
 
 // told makes an event of each write that was acknowledged.
