@@ -189,9 +189,19 @@ func (q *Queue) said(b *batch, w *joined) (sequence uint64, left bool, err error
 
 // close refuses to start further batches and waits for those under way until ctx
 // ends.
-func (j *joint) close() {
+func (j *joint) close(ctx context.Context) error {
 	j.mu.Lock()
 	j.closed = true
 	j.mu.Unlock()
-	j.ended.Wait()
+	ended := make(chan struct{})
+	go func() {
+		j.ended.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

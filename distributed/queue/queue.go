@@ -93,7 +93,7 @@ func (q *Queue) Close(ctx context.Context) error {
 	}
 	err := q.transport.Close(ctx)
 	for i := range q.joints { // whose scripts are over, or refused
-		q.joints[i].close()
+		err = errors.Join(err, q.joints[i].close(ctx))
 	}
 	return err
 }
