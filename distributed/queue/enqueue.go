@@ -9,13 +9,16 @@ import (
 	"github.com/larder-go/larder/queue"
 )
 
-// What enqueue.lua returns instead of a sequence.
+// What the scripts return instead of a sequence.
 const (
+	saidLeft     = 0
 	saidConflict = -1
 	saidFull     = -2
 )
 
-// Enqueue implements queue.Queue. It is one round trip that concurrent calls share.
+// Enqueue implements queue.Queue. Concurrent calls share round trips,
+// and scripts: a write waits for the one of its partition that is under way, so
+// it takes two budgets at most; one of a key that is being written, a script more.
 // Payloads over MaxPayload, and what is more than a partition's share of MaxBytes, are
 // queue.ErrTooLarge.
 func (q *Queue) Enqueue(ctx context.Context, w queue.Write) (uint64, error) {
@@ -29,7 +32,16 @@ func (q *Queue) Enqueue(ctx context.Context, w queue.Write) (uint64, error) {
 	if len(w.Payload) > MaxPayload || q.maxBytes > 0 && int64(size) > q.maxBytes {
 		return 0, queue.ErrTooLarge
 	}
-	p := &q.partitions[q.partitionOf(w.Key)]
+	n := q.partitionOf(w.Key)
+	sequence, left, err := q.joints[n].enqueue(ctx, w)
+	if left {
+		return q.alone(ctx, &q.partitions[n], w)
+	}
+	return sequence, err
+}
+
+// alone enqueues whatever there is of the key, by a script of its own.
+func (q *Queue) alone(ctx context.Context, p *partition, w queue.Write) (uint64, error) {
 	// The payload is copied: the command may outlive this call.
 	cmd := enqueueScript.CmdOf(ctx, p.all, w.Key, string(w.Payload), flag(w.Deleted), int(w.Mode), w.Onto, q.maxItems, q.maxBytes)
 	if err := q.transport.Do(ctx, p.items, cmd, transport.Write); err != nil {
@@ -40,17 +52,21 @@ func (q *Queue) Enqueue(ctx context.Context, w queue.Write) (uint64, error) {
 		return 0, &cache.OpError{Op: "enqueue", Key: w.Key, Err: fmt.Errorf("%w: strange reply", cache.ErrOutcomeUnknown)}
 	}
 	q.damaged.Add(uint64(r.number(2)))
-	switch n := r.number(0); {
-	case n == saidConflict:
+	return q.accepted(r.number(0), r.number(1))
+}
+
+// accepted counts what a script said of a write.
+func (q *Queue) accepted(n, coalesced int64) (uint64, error) {
+	switch n {
+	case saidConflict:
 		return 0, queue.ErrConflict
-	case n == saidFull:
+	case saidFull:
 		q.counts.rejected.Add(1)
 		return 0, queue.ErrFull
-	default:
-		q.counts.enqueued.Add(1)
-		q.counts.coalesced.Add(uint64(r.number(1)))
-		return uint64(n), nil
 	}
+	q.counts.enqueued.Add(1)
+	q.counts.coalesced.Add(uint64(coalesced))
+	return uint64(n), nil
 }
 
 func flag(b bool) int {

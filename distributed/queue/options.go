@@ -14,7 +14,7 @@ const (
 	// DefaultPrefix begins the keys of a queue whose options name none.
 	DefaultPrefix = "larder"
 	// DefaultPartitions is how many partitions a queue has if Options says nothing.
-	DefaultPartitions = 8
+	DefaultPartitions = 4
 	// DefaultBudget is the time a call may take if Options says nothing: longer than
 	// that of a cache, because a write that is not accepted is lost.
 	DefaultBudget = time.Second
@@ -34,7 +34,7 @@ type Options struct {
 	Prefix string
 
 	// Partitions is how many parts the queue has, which a Cluster spreads over its
-	// nodes; on a single server they only cost. It is for the life of the queue:
+	// nodes; on a single server they only cost, and one is best. It is for the life of the queue:
 	// Preflight refuses another number than the first one. Zero:
 	// DefaultPartitions. At most 1024.
 	Partitions int

@@ -25,6 +25,7 @@ import (
 type Queue struct {
 	transport  *transport.Transport
 	partitions []partition
+	joints     []joint
 	agreement  string // the key that has the number of partitions
 	maxItems   int    // of a partition
 	maxBytes   int64
@@ -73,10 +74,11 @@ func New(client redis.UniversalClient, opts *Options) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Queue{transport: t, partitions: make([]partition, o.Partitions)}
+	q := &Queue{transport: t, partitions: make([]partition, o.Partitions), joints: make([]joint, o.Partitions)}
 	q.maxItems, q.maxBytes = o.MaxItems/o.Partitions, o.MaxBytes/int64(o.Partitions)
 	for i := range q.partitions {
 		q.partitions[i] = newPartition("{" + o.Prefix + ":q:" + strconv.Itoa(i) + "}")
+		q.joints[i].q, q.joints[i].p = q, &q.partitions[i]
 	}
 	q.agreement = "{" + o.Prefix + ":q:0}partitions"
 	return q, nil
@@ -89,7 +91,11 @@ func (q *Queue) Close(ctx context.Context) error {
 	if ctx == nil {
 		return cache.ErrNilContext
 	}
-	return q.transport.Close(ctx)
+	err := q.transport.Close(ctx)
+	for i := range q.joints { // whose scripts are over, or refused
+		err = errors.Join(err, q.joints[i].close(ctx))
+	}
+	return err
 }
 
 // Damaged returns how much was found in the queue's keys by this Queue that no

@@ -40,7 +40,8 @@ var (
 )
 
 var (
-	enqueueScript = transport.NewScript(quickLua + slotLua + enqueueLua)
+	quickScript   = transport.NewScript(quickLua)
+	enqueueScript = transport.NewScript(slotLua + enqueueLua)
 	claimScript   = transport.NewScript(slotLua + claimLua)
 	settleScript  = transport.NewScript(slotLua + settleLua)
 	letterScript  = transport.NewScript(slotLua + letterLua)

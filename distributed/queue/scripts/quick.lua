@@ -1,37 +1,63 @@
--- Begins enqueue.lua with what most writes need: that of a key of which nothing is
--- queued, and one that takes the place of an item nobody has claimed. It defines
--- no functions, because that would take longer than the rest. Whatever else is
--- there it leaves, unchanged, to what follows.
-local call, match = redis.call, string.match
-local quickly = call('HMGET', KEYS[1], 'm', 'h' .. ARGV[1])
-local last, items, bytes = match(quickly[1] or '0 0 0', '^(%d+) (%d+) (%d+)$')
-local token, place, onto, since, writes, size = 0, '1', 0, nil, 0, nil
-if quickly[2] then
-  token, place, onto, since, writes, size =
-    match(quickly[2], '^0 %d+ (%d+) ([12]) 0 [01] [01] (%d+) (%d+) (%d+) (%d+)$')
+-- Accepts writes of distinct keys of which nothing is queued, or an item that nobody
+-- has claimed and that they take the place of: most writes. Others it leaves, for
+-- enqueue.lua. It defines no functions, because that takes longer than the rest.
+-- KEYS: 1 and 2 of slot.lua. ARGV: 1 the most items and 2 the most bytes, '0' for no
+-- limit; then of each write: key, payload, '1' for a deletion, mode, and the sequence
+-- that a merge is onto.
+-- Returns for each two numbers as enqueue.lua does, a sequence of 0 if it was left.
+local call, match, format = redis.call, string.match, string.format
+local fields = {'m'}
+for i = 3, #ARGV, 5 do
+  fields[#fields + 1] = 'h' .. ARGV[i]
 end
-if last and place and (quickly[1] or not quickly[2]) then
-  local time, weight = call('TIME'), #ARGV[1] + #ARGV[2]
-  local now = time[1] * 1000000 + time[2]
-  local grown = bytes + weight - (size and #ARGV[1] + size or 0)
-  if ARGV[4] == '2' and tonumber(ARGV[5]) ~= tonumber(onto) then
-    return {-1, 0, 0}
+local found = call('HMGET', KEYS[1], unpack(fields))
+local last, items, bytes = match(found[1] or '0 0 0', '^(%d+) (%d+) (%d+)$')
+local time = call('TIME')
+local now = time[1] * 1000000 + time[2]
+local maxItems, maxBytes = tonumber(ARGV[1]), tonumber(ARGV[2])
+last, items, bytes = tonumber(last), tonumber(items), tonumber(bytes)
+
+local answer, stored, due = {}, {}, {}
+for j = 2, #fields do
+  local i = 5 * j - 7
+  local key, header, weight = ARGV[i], found[j], #ARGV[i] + #ARGV[i + 1]
+  local token, place, onto, since, writes, size = 0, '1', 0, nil, 0, nil
+  if header then
+    token, place, onto, since, writes, size =
+      match(header, '^0 %d+ (%d+) ([12]) 0 [01] [01] (%d+) (%d+) (%d+) (%d+)$')
   end
-  if ARGV[6] ~= '0' and not size and tonumber(items) >= tonumber(ARGV[6])
-    or ARGV[7] ~= '0' and grown > tonumber(ARGV[7]) and grown > tonumber(bytes) then
-    return {-2, 0, 0}
+  local said = 0
+  if last and place and (found[1] or not header) then
+    local grown = bytes + weight - (size and #key + size or 0)
+    if ARGV[i + 3] == '2' and tonumber(ARGV[i + 4]) ~= tonumber(onto) then
+      said = -1
+    elseif maxItems > 0 and not size and items >= maxItems
+      or maxBytes > 0 and grown > maxBytes and grown > bytes then
+      said = -2
+    else
+      last = last + 1
+      if now > last then
+        last = now
+      end
+      said, bytes = last, grown
+      if not size then
+        items = items + 1
+        due[#due + 1] = format('%d', last)
+        due[#due + 1] = key
+      end
+      local n = #stored
+      stored[n + 1], stored[n + 2] = 'h' .. key, format('0 0 %d %s 0 %s %d %d %d %d %d', token, place, ARGV[i + 2],
+        ARGV[i + 3] == '0' and 1 or 0, last, since or last, writes + 1, #ARGV[i + 1])
+      stored[n + 3], stored[n + 4] = place .. key, ARGV[i + 1]
+    end
   end
-  local sequence = last + 1
-  if now > sequence then
-    sequence = now
-  end
-  if not size then
-    items = items + 1
-    call('ZADD', KEYS[2], string.format('%d', sequence), ARGV[1])
-  end
-  call('HSET', KEYS[1], 'm', string.format('%d %d %d', sequence, items, grown),
-    'h' .. ARGV[1], string.format('0 0 %d %s 0 %s %d %d %d %d %d', token, place, ARGV[3], ARGV[4] == '0' and 1 or 0,
-      sequence, since or sequence, writes + 1, #ARGV[2]),
-    place .. ARGV[1], ARGV[2])
-  return {sequence, size and 1 or 0, 0}
+  local n = #answer
+  answer[n + 1], answer[n + 2] = said, size and 1 or 0
 end
+if #due > 0 then
+  call('ZADD', KEYS[2], unpack(due))
+end
+if #stored > 0 then
+  call('HSET', KEYS[1], 'm', format('%d %d %d', last, items, bytes), unpack(stored))
+end
+return answer

@@ -1,4 +1,4 @@
--- Begins each script that changes a partition. It reads and writes slots, a slot
+-- Begins each script that changes a partition, but for quick.lua. It reads and writes slots, a slot
 -- being what is queued of one key.
 -- KEYS, all of one partition: 1 items, a hash; 2 ready, a sorted set of keys that
 -- are due, by the first sequence of the first item; 3 claimed and 6 waiting, sorted

@@ -1,0 +1,207 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/distributed/internal/transport"
+	"github.com/larder-go/larder/queue"
+)
+
+const (
+	// jointWrites is how many writes go into one script at most, jointBytes about
+	// how many bytes.
+	jointWrites = 64
+	jointBytes  = 256 << 10
+)
+
+// joint gathers the writes of a partition that are made while a script with others
+// is under way: they are the next script. A script costs the server more than a
+// write does.
+type joint struct {
+	q *Queue
+	p *partition
+
+	mu     sync.Mutex
+	flying bool   // a script is under way
+	open   *batch // waits for that; nil if nobody does
+	closed bool
+	ended  sync.WaitGroup // goroutines that fly batches
+}
+
+// batch is what one script is given.
+type batch struct {
+	writes []*joined
+	bytes  int
+	done   chan struct{} // closed when the script is through
+
+	// Set before done is closed.
+	reply reply
+	err   error
+}
+
+// joined is a write in a batch.
+type joined struct {
+	queue.Write
+	payload string // a copy: the script may outlive the call
+	gone    bool   // its caller has left before it was sent; guarded by joint.mu
+	at      int    // in the reply; set before done is closed
+}
+
+// enqueue accepts w. left is true if that has to be done alone, and nothing was done.
+func (j *joint) enqueue(ctx context.Context, w queue.Write) (sequence uint64, left bool, err error) {
+	own := &joined{Write: w, payload: string(w.Payload)}
+	j.mu.Lock()
+	if !j.flying {
+		j.flying = true
+		j.mu.Unlock()
+		b := &batch{writes: []*joined{own}}
+		b.reply, b.err = j.send(ctx, b.writes)
+		j.landed()
+		return j.q.said(b, own)
+	}
+	b := j.open
+	if b == nil {
+		b = &batch{done: make(chan struct{})}
+		j.open = b
+	}
+	if !b.takes(own) {
+		j.mu.Unlock()
+		return 0, true, nil
+	}
+	j.mu.Unlock()
+	select {
+	case <-b.done:
+		return j.q.said(b, own)
+	case <-ctx.Done():
+		return 0, false, j.leave(ctx, b, own)
+	}
+}
+
+// takes adds w if there is room and no other write of its key.
+func (b *batch) takes(w *joined) bool {
+	if len(b.writes) == jointWrites || b.bytes > jointBytes {
+		return false
+	}
+	for _, other := range b.writes {
+		if other.Key == w.Key {
+			return false
+		}
+	}
+	b.writes = append(b.writes, w)
+	b.bytes += len(w.payload)
+	return true
+}
+
+// leave takes w out of a batch that was not sent yet.
+func (j *joint) leave(ctx context.Context, b *batch, w *joined) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.open == b {
+		w.gone = true
+		return ctx.Err()
+	}
+	return &cache.OpError{Op: "enqueue", Key: w.Key, Err: fmt.Errorf("%w: %w", cache.ErrOutcomeUnknown, ctx.Err())}
+}
+
+// landed lets the next batch fly, if there is one.
+func (j *joint) landed() {
+	if b := j.next(true); b != nil {
+		go j.fly(b)
+	}
+}
+
+// fly sends batches until none waits.
+func (j *joint) fly(b *batch) {
+	defer j.ended.Done()
+	for ; b != nil; b = j.next(false) {
+		b.reply, b.err = j.send(context.Background(), b.writes)
+		close(b.done)
+	}
+}
+
+// next takes the batch that waits. Whoever wants to start a goroutine for it says
+// so.
+func (j *joint) next(starting bool) *batch {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := j.open
+	j.open = nil
+	if b == nil {
+		j.flying = false
+		return nil
+	}
+	if starting && j.closed {
+		j.flying = false
+		b.err = cache.ErrClosed
+		close(b.done)
+		return nil
+	}
+	if starting {
+		j.ended.Add(1)
+	}
+	kept := b.writes[:0]
+	for _, w := range b.writes {
+		if !w.gone {
+			w.at = len(kept)
+			kept = append(kept, w)
+		}
+	}
+	b.writes = kept
+	return b
+}
+
+// send runs the script.
+func (j *joint) send(ctx context.Context, writes []*joined) (reply, error) {
+	if len(writes) == 0 {
+		return nil, nil
+	}
+	args := make([]any, 2, 2+5*len(writes))
+	args[0], args[1] = j.q.maxItems, j.q.maxBytes
+	for _, w := range writes {
+		args = append(args, w.Key, w.payload, flag(w.Deleted), int(w.Mode), w.Onto)
+	}
+	cmd := quickScript.CmdOf(ctx, j.p.all[:2], args...)
+	if err := j.q.transport.Do(ctx, j.p.items, cmd, transport.Write); err != nil {
+		return nil, err
+	}
+	r, ok := list(cmd, 2*len(writes))
+	if !ok {
+		return nil, fmt.Errorf("%w: strange reply", cache.ErrOutcomeUnknown)
+	}
+	return r, nil
+}
+
+// said tells what became of a write of a batch that is through.
+func (q *Queue) said(b *batch, w *joined) (sequence uint64, left bool, err error) {
+	if b.err != nil {
+		return 0, false, failure("enqueue", w.Key, b.err)
+	}
+	n := b.reply.number(2 * w.at)
+	if n == saidLeft {
+		return 0, true, nil
+	}
+	sequence, err = q.accepted(n, b.reply.number(2*w.at+1))
+	return sequence, false, err
+}
+
+// close refuses to start further batches and waits for those under way until ctx
+// ends.
+func (j *joint) close(ctx context.Context) error {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		j.ended.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
