@@ -60,7 +60,9 @@ type Freshness struct {
 
 	// SoftTTL is the age from which a value is refreshed in the background, at
 	// the next GetOrCreateExclusive, while it is served (stale-while-revalidate).
-	// One that is not below the TTL has no effect.
+	// One that is not below the TTL has no effect. The first read after nobody
+	// has asked for a while gets a value that may be as old as the TTL: where that
+	// matters, keep the TTL near SoftTTL.
 	SoftTTL time.Duration
 
 	// StaleIfError is how long past its TTL a value is kept for callers whose

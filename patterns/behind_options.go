@@ -61,7 +61,8 @@ type WriteBehindOptions[K comparable, V any] struct {
 
 	// Backoff is the longest wait before the second attempt; it doubles with each
 	// further one up to MaxBackoff. The wait is random between 0 and that (full
-	// jitter). Zero: DefaultBackoff, DefaultMaxBackoff.
+	// jitter). It paces a source that is unavailable, too, so one that is back may
+	// go unnoticed for MaxBackoff. Zero: DefaultBackoff, DefaultMaxBackoff.
 	Backoff, MaxBackoff time.Duration
 
 	// Classify says what an error of the source means. nil: ClassifyError.
