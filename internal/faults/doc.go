@@ -1,0 +1,2 @@
+// Package faults disturbs near caches and their Redis. It has tests only.
+package faults
