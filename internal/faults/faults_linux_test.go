@@ -65,7 +65,8 @@ func (r *run) signal(i int, s os.Signal) {
 	}
 }
 
-// rounds is how often each fault comes: once, or until LARDER_FAULTS is over.
+// over returns what tells whether a run is over: after each fault once, or when
+// LARDER_FAULTS is.
 func over(t *testing.T) func() bool {
 	t.Helper()
 	text := os.Getenv("LARDER_FAULTS")
