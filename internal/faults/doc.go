@@ -22,7 +22,8 @@
 //   - no call outlives its context by more than 50 ms;
 //   - two seconds after a fault's end all is well in every process: it knows of
 //     every change, no removal waits, and keys are removed from, stored on and read
-//     from the server;
+//     from the server. In mode Ack a removal then may have to wait for one more
+//     bound, as when a lease has to end;
 //   - in the end no process has a goroutine or a socket left, nor the server a
 //     connection.
 //
@@ -37,7 +38,7 @@
 //
 // # How to run it
 //
-//	go test -v ./internal/faults                        each fault once, about a minute
+//	go test -v ./internal/faults                        each fault once, about 40 seconds
 //	LARDER_FAULTS=60s go test -v ./internal/faults      each fault again and again, for 60 seconds in each mode
 //
 // It needs Linux, for memory that processes share, and redis-server on PATH;
