@@ -46,6 +46,10 @@ func faults() []fault {
 		return fault{name, lasts, begin, end}
 	}
 	nothing := func(*run) {}
+	stopped := long
+	if os.Getenv("LARDER_FAULTS") != "" {
+		stopped = 6 * time.Second // whatever backs off has backed off as far as it does
+	}
 	return []fault{
 		{"none", brief, nothing, nothing},
 		proxied("latency", brief, processes, latency),
@@ -54,7 +58,7 @@ func faults() []fault {
 		proxied("reset", brief, processes, reset),
 		proxied("cut mid-reply", brief, processes, cutReply),
 		{"Redis restarted", brief, func(r *run) { r.redis.Kill() }, func(r *run) { r.redis.Restart() }},
-		{"Redis stopped", long, func(r *run) { r.redis.Stop() }, func(r *run) { r.redis.Cont() }},
+		{"Redis stopped", stopped, func(r *run) { r.redis.Stop() }, func(r *run) { r.redis.Cont() }},
 		{"process stopped", long,
 			func(r *run) { r.signal(0, syscall.SIGSTOP) }, func(r *run) { r.signal(0, syscall.SIGCONT) }},
 	}
