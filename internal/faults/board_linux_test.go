@@ -140,8 +140,6 @@ func (t *tally) reads() (n int64) {
 	return n
 }
 
-// stale counts the reads that were.
-func (t *tally) stale() int64 { return t.reads() - t.staleness[0].Load() }
 
 func raise(most *atomic.Int64, n int64) {
 	for {
