@@ -140,7 +140,6 @@ func (t *tally) reads() (n int64) {
 	return n
 }
 
-
 func raise(most *atomic.Int64, n int64) {
 	for {
 		was := most.Load()
