@@ -49,7 +49,7 @@ type Options struct {
 	BreakerFailures int
 
 	// BreakerMinOpen is the pause before the first probe, BreakerMaxOpen the
-	// longest pause between two. Zero: 100 ms and 2 s.
+	// longest pause between two. Zero: 100 ms and 1 s.
 	BreakerMinOpen, BreakerMaxOpen time.Duration
 
 	// Observer is told what happens. Nil: nobody.

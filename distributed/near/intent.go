@@ -22,7 +22,7 @@ const (
 	// firstRetry and lastRetry are the least and the longest time between two
 	// tries, before jitter.
 	firstRetry = 50 * time.Millisecond
-	lastRetry  = 2 * time.Second
+	lastRetry  = 500 * time.Millisecond
 )
 
 // intents are invalidations that failed because the shared tier could not be

@@ -50,7 +50,7 @@ var ErrOpen = errors.New("breaker is open")
 const (
 	DefaultFailures = 3
 	DefaultMinOpen  = 100 * time.Millisecond
-	DefaultMaxOpen  = 2 * time.Second
+	DefaultMaxOpen  = time.Second
 )
 
 // Options tune a Breaker. The zero value is ready to use.
@@ -62,7 +62,7 @@ type Options struct {
 
 	// MinOpen is the pause before the first probe, and MaxOpen the longest
 	// pause between probes: each is half as long again as the one before, and up
-	// to a quarter shorter by chance. Zero means 100 ms and 2 s.
+	// to a quarter shorter by chance. Zero means 100 ms and 1 s.
 	MinOpen, MaxOpen time.Duration
 }
 
