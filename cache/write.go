@@ -183,7 +183,11 @@ func (w *Writing) Mark(ctx context.Context, keys ...string) error {
 	w.markAll(ctx, w.keys[known:])
 	var errs []error
 	w.keys = slices.DeleteFunc(w.keys, func(k markedKey) bool {
-		if k.err != nil && (w.opts.Strict || !canDoWithout(k.err)) {
+		switch {
+		case k.err == nil:
+		case w.opts.Strict && errors.Is(k.err, ErrOutcomeUnknown): // of the mark; the write's is known
+			errs = append(errs, fmt.Errorf("%w: the key could not be marked", ErrUnavailable))
+		case w.opts.Strict || !canDoWithout(k.err):
 			errs = append(errs, k.err)
 		}
 		return k.err != nil && !canDoWithout(k.err) // nothing was changed

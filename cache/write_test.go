@@ -382,3 +382,28 @@ func TestLoadsUnderAMarkAreSharedByItsEpoch(t *testing.T) {
 		})
 	}
 }
+
+// A strict write is not begun if a key may not be marked: what is unknown of the
+// mark is not unknown of the write.
+func TestStrictWriteNeedsItsMarks(t *testing.T) {
+	for name, kind := range map[string]cachetest.FaultKind{"refused": cachetest.FailBefore, "reply lost": cachetest.FailAfter} {
+		t.Run(name, func(t *testing.T) {
+			err := cache.ErrUnavailable
+			if kind == cachetest.FailAfter {
+				err = cache.ErrOutcomeUnknown
+			}
+			_, c, _ := faulty(cachetest.Fault{Kind: kind, Err: err, Ops: []string{"begin_write"}})
+			got := cache.WriteWith(t.Context(), c, []string{"k", "l"}, cache.WriteOptions{Strict: true}, func(context.Context) error {
+				t.Error("the source was written")
+				return nil
+			})
+			if !errors.Is(got, cache.ErrUnavailable) || errors.Is(got, cache.ErrOutcomeUnknown) {
+				t.Errorf("got %v, want ErrUnavailable alone", got)
+			}
+		})
+	}
+	got := cache.WriteWith(t.Context(), newFour(), []string{"k"}, cache.WriteOptions{Strict: true}, func(context.Context) error { return nil })
+	if !errors.Is(got, errors.ErrUnsupported) {
+		t.Errorf("got %v on a cache without marks, want ErrUnsupported", got)
+	}
+}

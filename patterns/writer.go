@@ -3,6 +3,7 @@ package patterns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -168,6 +169,9 @@ func (u *unit[K, V]) guard(ctx context.Context, ids []K, values map[K]V) error {
 		u.tokens = appendToken(u.tokens, t)
 	}
 	err = u.expire(ctx, tokens)
+	if u.opts.Strict && errors.Is(err, cache.ErrOutcomeUnknown) && ctx.Err() == nil { // of the expiration; the write's is known
+		return fmt.Errorf("%w: what depends on the entity could not be expired", cache.ErrUnavailable)
+	}
 	if u.opts.Strict || ctx.Err() != nil {
 		return err
 	}

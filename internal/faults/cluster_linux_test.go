@@ -56,6 +56,7 @@ type failover struct {
 // A primary is killed while it is written to. Redis may lose what its replica had
 // not got yet, and nothing else.
 func TestFailoverLosesOnlyWhatWasNotReplicated(t *testing.T) {
+	demanded(t)
 	running := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, running) }) // after all that is closed or ended
 	f := newFailover(t)

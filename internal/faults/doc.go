@@ -38,11 +38,11 @@
 //
 // # How to run it
 //
-//	go test -v ./internal/faults                        each fault once, about 40 seconds
+//	LARDER_FAULTS=once go test -v ./internal/faults     each fault once, about 40 seconds
 //	LARDER_FAULTS=60s go test -v ./internal/faults      each fault again and again, for 60 seconds in each mode
 //
 // It needs Linux, for memory that processes share, and redis-server on PATH;
-// elsewhere it is skipped.
+// elsewhere, and unless it is asked for, it is skipped.
 //
 // # What is measured
 //

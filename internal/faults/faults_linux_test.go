@@ -47,7 +47,7 @@ func faults() []fault {
 	}
 	nothing := func(*run) {}
 	stopped := long
-	if os.Getenv("LARDER_FAULTS") != "" {
+	if text := os.Getenv("LARDER_FAULTS"); text != "" && text != "once" {
 		stopped = 6 * time.Second // whatever backs off has backed off as far as it does
 	}
 	return []fault{
@@ -64,6 +64,14 @@ func faults() []fault {
 	}
 }
 
+// demanded skips a test unless somebody has the time.
+func demanded(t *testing.T) {
+	t.Helper()
+	if os.Getenv("LARDER_FAULTS") == "" {
+		t.Skip("takes most of a minute on an idle machine: LARDER_FAULTS=once runs it")
+	}
+}
+
 func (r *run) signal(i int, s os.Signal) {
 	r.t.Helper()
 	if err := r.workers[i].cmd.Process.Signal(s); err != nil {
@@ -72,11 +80,11 @@ func (r *run) signal(i int, s os.Signal) {
 }
 
 // over returns what tells whether a run is over: after each fault once, or when
-// LARDER_FAULTS is.
+// LARDER_FAULTS, a duration, is.
 func over(t *testing.T) func() bool {
 	t.Helper()
 	text := os.Getenv("LARDER_FAULTS")
-	if text == "" {
+	if text == "once" {
 		return func() bool { return true }
 	}
 	d, err := time.ParseDuration(text)
@@ -88,6 +96,7 @@ func over(t *testing.T) func() bool {
 }
 
 func TestStalenessUnderFaults(t *testing.T) {
+	demanded(t)
 	for _, mode := range modes() {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel() // most of the time is waiting
@@ -182,6 +191,7 @@ func (r *run) table(recoveries []time.Duration) string {
 // A near cache that hears of changes through pub/sub, and does not notice when it
 // misses some, must fail the same test.
 func TestNaiveNearCacheIsCaught(t *testing.T) {
+	demanded(t)
 	r := start(t, "naive")
 	r.recovered()
 	for i, f := range faults() {

@@ -70,11 +70,14 @@ func (j *joining) get(ctx context.Context, id int) (item, bool, error) {
 	j.mu.Unlock()
 	if runs {
 		<-f.done
-		return f.got, true, f.err
+	} else {
+		f.got, f.err = j.of(id).Get(j.ctx, id)
+		close(f.done)
+		j.forget(id, f)
 	}
-	f.got, f.err = j.of(id).Get(j.ctx, id)
-	close(f.done)
-	j.forget(id, f)
+	if f.err != nil && j.ctx.Err() != nil {
+		<-ctx.Done() // it ends with the process, too, perhaps a moment later
+	}
 	return f.got, true, f.err
 }
 
