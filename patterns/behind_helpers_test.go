@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -126,8 +128,11 @@ type behindBench struct {
 	queue  *queue.Memory
 	cache  *memory.Cache
 	view   *cache.Typed[string]
-	dead   []patterns.DeadLetter[int, string]
-	full   atomic.Int64 // how often it was observed that the queue is full
+
+	mu   sync.Mutex
+	dead []patterns.DeadLetter[int, string]
+
+	full atomic.Int64 // how often it was observed that the queue is full
 }
 
 type behindOptions = patterns.WriteBehindOptions[int, string]
@@ -145,7 +150,11 @@ func newBehindBench(t *testing.T, opts behindOptions, limits *queue.MemoryOption
 		t.Fatal(err)
 	}
 	b.view = cache.NewTyped[string](b.cache, nil)
-	opts.OnDead = func(_ context.Context, l patterns.DeadLetter[int, string]) { b.dead = append(b.dead, l) }
+	opts.OnDead = func(_ context.Context, l patterns.DeadLetter[int, string]) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.dead = append(b.dead, l)
+	}
 	opts.Observer = cache.ObserverFunc(func(_ context.Context, e cache.Event) {
 		if e.Kind == cache.EventQueueFull {
 			b.full.Add(1)
@@ -172,6 +181,15 @@ func shelfKey(id int) string { return fmt.Sprint("shelf:", id) }
 
 var shelfEntity = patterns.Entity[int, string]{
 	AppendKey: func(dst []byte, id int) []byte { return append(dst, shelfKey(id)...) },
+}
+
+// letters returns what OnDead was called with so far. The workers may be a moment
+// behind what Flush waits for.
+func (b *behindBench) letters() []patterns.DeadLetter[int, string] {
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.dead)
 }
 
 func (b *behindBench) save(id int, v string) {

@@ -299,6 +299,8 @@ func TestBehindRetriesApartFromBatches(t *testing.T) {
 			}
 			time.Sleep(patterns.DefaultFlushInterval)
 		}
+		b.source.mu.Lock()
+		defer b.source.mu.Unlock()
 		singles := 0
 		for id := 1; id <= 10; id++ {
 			singles += len(b.source.history[id])

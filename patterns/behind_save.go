@@ -51,7 +51,7 @@ func (w *WriteBehind[K, V]) accept(ctx context.Context, r record[K, V]) error {
 	for full := false; ; full = true {
 		err := p.guarded(ctx, p.enqueue)
 		if full && err != nil && ctx.Err() != nil {
-			return errors.Join(err, queue.ErrFull)
+			return errors.Join(ctx.Err(), err, queue.ErrFull)
 		}
 		if errors.Is(err, queue.ErrFull) && !full {
 			w.observe(ctx, cache.Event{Kind: cache.EventQueueFull})

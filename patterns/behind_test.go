@@ -203,9 +203,9 @@ func TestBehindPoisonDoesNotBlockOthers(t *testing.T) {
 				time.Sleep(patterns.DefaultFlushInterval + time.Millisecond)
 				b.source.has(t, map[int]string{1: "one", 2: "old", 3: "three"})
 				b.flush()
-				if len(b.dead) != 1 || b.dead[0].ID != 2 || b.dead[0].Value != "poison" || b.dead[0].Attempts != 3 ||
-					b.dead[0].Reason != "constraint violated" {
-					t.Errorf("OnDead: got %+v, want the poison", b.dead)
+				if len(b.letters()) != 1 || b.letters()[0].ID != 2 || b.letters()[0].Value != "poison" || b.letters()[0].Attempts != 3 ||
+					b.letters()[0].Reason != "constraint violated" {
+					t.Errorf("OnDead: got %+v, want the poison", b.letters())
 				}
 				b.finds(2, "old") // the cache was repaired
 				b.save(2, "good") // a newer value takes the dead one's place
@@ -225,8 +225,8 @@ func TestBehindPermanentErrorsAreNotTriedAgain(t *testing.T) {
 		b.source.fail = func(int, string) error { return fmt.Errorf("%w: too long", patterns.ErrPermanent) }
 		b.save(1, "one")
 		b.flush()
-		if len(b.dead) != 1 || b.dead[0].Attempts != 1 || b.source.saves != 1 {
-			t.Errorf("got %d dead letters after %d tries, want 1 after 1", len(b.dead), b.source.saves)
+		if len(b.letters()) != 1 || b.letters()[0].Attempts != 1 || b.source.saves != 1 {
+			t.Errorf("got %d dead letters after %d tries, want 1 after 1", len(b.letters()), b.source.saves)
 		}
 	})
 }
@@ -276,7 +276,7 @@ func TestBehindParksBehindADeadLetter(t *testing.T) {
 		b.source.has(t, map[int]string{2: "two"})
 		b.finds(1, "good")
 		b.source.set(func() { b.source.fail = nil })
-		if err := b.RetryDeadLetter(b.ctx, shelfKey(1), b.dead[0].Sequence); err != nil {
+		if err := b.RetryDeadLetter(b.ctx, shelfKey(1), b.letters()[0].Sequence); err != nil {
 			t.Fatal(err)
 		}
 		b.flush()
@@ -315,8 +315,8 @@ func TestBehindPanicsOfTheSourceAreFailures(t *testing.T) {
 		b.source.fail = func(int, string) error { panic("with a secret") }
 		b.save(1, "one")
 		b.flush()
-		if len(b.dead) != 1 || strings.Contains(b.dead[0].Reason, "secret") {
-			t.Errorf("got %+v, want a dead letter whose reason keeps the secret", b.dead)
+		if len(b.letters()) != 1 || strings.Contains(b.letters()[0].Reason, "secret") {
+			t.Errorf("got %+v, want a dead letter whose reason keeps the secret", b.letters())
 		}
 	})
 }

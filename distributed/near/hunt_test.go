@@ -2,6 +2,7 @@ package near
 
 import (
 	"context"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -162,8 +163,11 @@ func quantile(took []time.Duration, q float64) time.Duration {
 }
 
 func rounds(n int) int {
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		return n / 10
+	case os.Getenv("LARDER_STRESS") == "":
+		return n / 2
 	}
 	return n
 }

@@ -74,21 +74,25 @@ func TestConformanceNearServer(t *testing.T) {
 
 func TestConformanceNearServerWatched(t *testing.T) {
 	skipIfShort(t)
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, behindWatcher(nearOnRedis(redistest.Server(t).Client(), near.Bounded)))
 }
 
 func TestConformanceNearServerValidate(t *testing.T) {
 	skipIfShort(t)
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, nearOnRedis(redistest.Server(t).Client(), near.Validate))
 }
 
 func TestConformanceNearServerAck(t *testing.T) {
 	skipIfShort(t)
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, nearOnRedis(redistest.Server(t).Client(), near.Ack))
 }
 
 func TestConformanceNearCluster(t *testing.T) {
 	skipIfShort(t)
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, nearOnRedis(redistest.Cluster(t, 3).Client(), near.Bounded))
 }
 
