@@ -31,7 +31,8 @@ func TestAllocationsOfAHit(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang)
 	refresh := func(context.Context, int64, *cache.Entry) (product, error) { <-hang; return product{}, nil }
-	time.Sleep(2 * time.Millisecond) // until it is stale
+	for stored := time.Now(); time.Since(stored) <= aged.SoftTTL; { // until it is stale
+	}
 	id := int64(1 << 40)
 	if _, err := cache.GetOrCreateExclusiveWith(ctx, stale, "stale", id, refresh); err != nil {
 		t.Fatal(err)

@@ -421,3 +421,32 @@ func TestHooksHearOfWhatWasCommitted(t *testing.T) {
 		}
 	})
 }
+
+// What a transaction reads through the wrapper is the source's, also of entities
+// that are cached or that it wrote past the wrapper, and is not cached.
+func TestTransactionsReadTheSource(t *testing.T) {
+	onCaches(t, func(t *testing.T, c cache.Cache) {
+		s := newTable(map[int]product{1: apple})
+		w := newThrough(t, c, s, nil)
+		wantFind(t, w, 1, apple) // cached now
+		err := w.Transact(t.Context(), func(ctx context.Context) error {
+			for id := 1; id <= 2; id++ {
+				if err := s.Save(ctx, id, pear); err != nil {
+					return err
+				}
+				if v, err := w.Find(ctx, id); err != nil || v != pear {
+					t.Errorf("the transaction found %v, %v, want its own %v", v, err, pear)
+				}
+			}
+			if got, err := w.FindMany(ctx, []int{1, 2}); err != nil || got[1] != pear || got[2] != pear {
+				t.Errorf("the transaction found %v, %v, want its own", got, err)
+			}
+			return errSource
+		})
+		if !errors.Is(err, errSource) {
+			t.Errorf("got %v, want the source's error", err)
+		}
+		wantFind(t, w, 1, apple)
+		wantFind(t, w, 2, product{})
+	})
+}
