@@ -16,76 +16,95 @@ import (
 // a lane goes on without the caller.
 const caution = time.Second
 
-// direct makes the round trip of c alone, on the caller's own goroutine, if
-// nothing else is under way: a caller that has nobody to share with shall not
-// pay for being handed over. It reports whether it did; c is in a last state
-// then.
-func (n *node) direct(ctx context.Context, c *call) bool {
+// makeDirectly makes the round trip of c alone, on the caller's own goroutine, if
+// there are few callers: who has hardly anybody to share with shall not pay for
+// being handed over. It reports whether it did; c is in a last state then.
+func (n *node) makeDirectly(ctx context.Context, c *call) bool {
 	if n.line == nil {
 		return false
 	}
 	mayLeave := ctx.Done() != nil
 	n.mu.Lock()
-	if n.closed || len(n.queue) > 0 || len(n.background) > 0 || len(n.idle) < len(n.running) || n.own.Load() ||
-		mayLeave && c.start.Before(n.cautious) {
+	var l *lane
+	if !n.closed && len(n.queue) == 0 && len(n.background) == 0 && len(n.idle) == len(n.running) &&
+		!(mayLeave && c.start.Before(n.cautious)) {
+		l = n.freeLocked()
+	}
+	if l == nil {
 		n.mu.Unlock()
 		return false
 	}
-	n.own.Store(true)
-	l := n.single
 	l.batch = append(l.batch[:0], c)
 	l.departLocked(c.start)
 	n.sweepLocked()
 	n.lanes.Add(1)
 	n.mu.Unlock()
 	if mayLeave {
-		n.directUntil(ctx, c)
+		l.roundTripUntil(ctx)
 	} else {
 		l.roundTrip()
 	}
-	n.own.Store(false)
+	l.busy.Store(false)
 	n.lanes.Done()
 	return true
 }
 
-// directUntil is the round trip of a caller that leaves when ctx ends. Then it
+// freeLocked takes a lane for a direct call, or returns nil if all are in use.
+func (n *node) freeLocked() *lane {
+	for i, l := range n.direct {
+		if l == nil {
+			l = newLane(n, false)
+			l.line = n.line()
+			l.client = l.line.client
+			n.direct[i] = l
+		}
+		if !l.busy.Load() {
+			l.busy.Store(true)
+			return l
+		}
+	}
+	return nil
+}
+
+// roundTripUntil is the round trip of a caller that leaves when ctx ends. Then it
 // cuts the line, so that nothing blocks any more.
-func (n *node) directUntil(ctx context.Context, c *call) {
-	stop := context.AfterFunc(ctx, n.hangUp)
-	n.single.roundTrip()
+func (l *lane) roundTripUntil(ctx context.Context) {
+	c := l.batch[0]
+	stop := context.AfterFunc(ctx, l.hangUp)
+	l.roundTrip()
 	if stop() {
 		return
 	}
-	<-n.line.hungUp // or it would cut the next round trip
-	if n.single.gaveUp {
+	<-l.line.hungUp // or it would cut the next round trip
+	if l.gaveUp {
 		c.giveUp()
 	}
-	n.mu.Lock()
-	n.cautious = time.Now().Add(caution)
-	n.mu.Unlock()
-	n.single.gaveUp = false
-	n.line.cut.Store(false)
+	l.node.mu.Lock()
+	l.node.cautious = time.Now().Add(caution)
+	l.node.mu.Unlock()
+	l.gaveUp = false
+	l.line.cut.Store(false)
 }
 
 // hangUp ends the direct round trip that is under way.
-func (n *node) hangUp() {
-	n.line.hangUp()
-	n.mu.Lock()
-	if t := n.single.trip; t != nil && t.Err() == nil {
+func (l *lane) hangUp() {
+	l.line.hangUp()
+	l.node.mu.Lock()
+	if t := l.trip; t != nil && t.Err() == nil {
 		close(t.done) // for who waits for a connection
 	}
-	n.mu.Unlock()
-	n.line.hungUp <- struct{}{}
+	l.node.mu.Unlock()
+	l.line.hungUp <- struct{}{}
 }
 
-// line is the direct lane's own client. Unlike that of the other lanes it can
-// be cut: what go-redis waits for on a connection ends at once, as if timed
+// line is the own client of a lane for direct calls. Unlike that of the others
+// it can be cut: what go-redis waits for on a connection ends at once, as if timed
 // out, and go-redis then throws the connection away. So no reply that comes
 // too late is ever taken for that to a later command.
 type line struct {
 	client *redis.Client
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
-	hungUp chan struct{} // receives once per hangUp of the node
+	hungUp chan struct{} // receives once per hangUp of the lane
 	cut    atomic.Bool
 
 	mu    sync.Mutex

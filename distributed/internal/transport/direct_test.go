@@ -74,6 +74,53 @@ var ending = map[string]struct {
 	}, context.DeadlineExceeded},
 }
 
+// A few callers need no lane, and as many connections as there are of them. One
+// more and they share.
+func TestFewCallersMakeTheirOwnRoundTrips(t *testing.T) {
+	for _, callers := range []int{1, 3, maxDirect, maxDirect + 1} {
+		t.Run(fmt.Sprint(callers), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var dials atomic.Int32
+				s := &server{answer: func(args []string) string {
+					time.Sleep(time.Millisecond)
+					return echo(args)
+				}}
+				client := s.clientThat(func(ctx context.Context, network, addr string) (net.Conn, error) {
+					dials.Add(1)
+					return s.dial(ctx, network, addr)
+				})
+				defer client.Close()
+				tr := open(t, client, Options{})
+				var wg sync.WaitGroup
+				for i := range callers {
+					wg.Go(func() {
+						for range 50 {
+							key := fmt.Sprint(i)
+							if v, err := tr.Get(context.Background(), key); err != nil || string(v) != key {
+								t.Errorf("got %q, %v, want %q", v, err, key)
+							}
+						}
+					})
+				}
+				wg.Wait()
+				if callers <= maxDirect {
+					noLanes(t, tr)
+					if n := int(dials.Load()); n != callers {
+						t.Errorf("%d connections for %d callers", n, callers)
+					}
+					return
+				}
+				n := tr.routes.all()[0]
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				if len(n.running) == 0 {
+					t.Error("no lane was started")
+				}
+			})
+		})
+	}
+}
+
 func TestDirectCallerLeavesAtOnce(t *testing.T) {
 	for name, x := range exchanges {
 		for how, end := range ending {

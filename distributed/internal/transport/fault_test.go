@@ -245,12 +245,12 @@ func TestCancelledWriteSaysWhetherItWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{answer: silent}
 		tr := over(t, s, Options{})
-		const sent = 1 + maxLanes
+		const sent = maxDirect + maxLanes
 		ctx, cancel := context.WithCancel(context.Background())
-		errs := make(chan error, 10)
+		errs := make(chan error, sent+1)
 		for range sent {
 			go func() { errs <- incr(ctx, tr) }()
-			time.Sleep(2 * slow) // the first goes by itself, then each lane takes one
+			time.Sleep(2 * slow) // the first go by themselves, then each lane takes one
 		}
 		go func() { errs <- incr(ctx, tr) }()
 		time.Sleep(slowCall)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/internal/breaker"
@@ -17,6 +18,10 @@ type lane struct {
 	client pipeliner
 	extra  bool
 	wake   chan struct{}
+
+	// of a lane for direct calls, which does not run
+	line *line
+	busy atomic.Bool // set under node.mu
 
 	// confined to run
 	extras []redis.Cmder // of Background
@@ -103,7 +108,7 @@ func (l *lane) expireLocked(now time.Time) bool {
 	for _, c := range l.batch {
 		if now.Sub(c.start) >= l.node.budget+grace {
 			c.expire()
-		} else if l != l.node.single { // whose caller is busy with the round trip
+		} else if l.line == nil { // or the caller is busy with the round trip
 			c.nudgeLocked()
 		}
 	}
@@ -283,7 +288,7 @@ func (l *lane) judge() {
 	switch {
 	case worst == none || worst == refused:
 		l.node.guard.Succeed()
-	case worst >= unsent && l == l.node.single && l.node.line.cut.Load():
+	case worst >= unsent && l.line != nil && l.line.cut.Load():
 		l.gaveUp = true
 	case worst == timedOut:
 		l.node.guard.TimedOut(l.mark)

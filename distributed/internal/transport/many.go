@@ -66,7 +66,7 @@ func (s *share) queue(ctx context.Context, t *Transport, alone bool) {
 	for _, cmd := range s.call.cmds {
 		s.call.size += sizeOf(cmd)
 	}
-	if s.direct = alone && s.node.direct(ctx, s.call); !s.direct && !s.node.enqueue(s.call) {
+	if s.direct = alone && s.node.makeDirectly(ctx, s.call); !s.direct && !s.node.enqueue(s.call) {
 		s.call = nil
 	}
 }

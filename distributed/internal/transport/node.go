@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/internal/breaker"
@@ -18,6 +17,10 @@ const (
 	// are fast: one that the server works on, one whose replies are handed out, and
 	// one that fills. More would only make batches smaller.
 	baseLanes = 3
+
+	// maxDirect is how many callers make their own round trips, as long as nobody
+	// has to wait. Sharing pays for more.
+	maxDirect = 8
 
 	// maxLanes is how many it has when they are slow.
 	maxLanes = 8
@@ -66,9 +69,9 @@ type node struct {
 	client pipeliner
 	budget time.Duration
 	guard  *breaker.Breaker
-	onGone func() // the client was closed
-	mget   bool   // whether one command may name many keys
-	line   *line  // single's client; nil if there is no direct way
+	onGone func()       // the client was closed
+	mget   bool         // whether one command may name many keys
+	line   func() *line // makes one for a direct call; nil if there is no such way
 	lanes  sync.WaitGroup
 
 	mu         sync.Mutex
@@ -79,10 +82,9 @@ type node struct {
 	running    []*lane
 	watched    bool // whether the watch will look at the queue again
 	watch      *time.Timer
-	single     *lane       // for direct
-	own        atomic.Bool // whether single is in use; set under mu
-	cautious   time.Time   // until when direct is only for callers that cannot leave
-	swept      bool        // whether the sweep will look at the calls again
+	direct     [maxDirect]*lane // nil until it is needed
+	cautious   time.Time        // until when these are only for callers that cannot leave
+	swept      bool             // whether the sweep will look at the calls again
 	sweep      *time.Timer
 	closed     bool
 }
@@ -93,10 +95,8 @@ var errNodeGone = errors.New("node is gone")
 // nil meaning redis.NewClient.
 func newNode(client pipeliner, create func(*redis.Options) *redis.Client, opts *Options) *node {
 	n := &node{client: client, budget: opts.Budget}
-	n.single = newLane(n, false)
 	if c, ok := client.(*redis.Client); ok {
-		n.line = newLine(c, create)
-		n.single.client = n.line.client
+		n.line = func() *line { return newLine(c, create) }
 	}
 	n.guard = breaker.New(opts.Breaker, n.probe, opts.OnBreaker)
 	n.watch = time.AfterFunc(time.Hour, n.look)
@@ -293,7 +293,9 @@ func (n *node) expire() {
 	for _, l := range n.running {
 		busy = l.expireLocked(now) || busy
 	}
-	busy = n.single.expireLocked(now) || busy
+	for _, l := range n.direct {
+		busy = l != nil && l.expireLocked(now) || busy
+	}
 	if n.swept = busy; busy {
 		n.sweep.Reset(min(n.budget/sweeps, slowCall))
 	}
@@ -314,9 +316,13 @@ func (n *node) close() {
 
 // wait waits until the lanes have ended, and closes what the node owns.
 func (n *node) wait(ctx context.Context) error {
-	if n.line != nil {
-		defer n.line.client.Close()
+	n.mu.Lock()
+	for _, l := range n.direct {
+		if l != nil {
+			defer l.line.client.Close()
+		}
 	}
+	n.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		n.lanes.Wait()

@@ -34,7 +34,7 @@ func (t *Transport) admit(ctx context.Context, key string) (*node, error) {
 // run makes the round trip of c, alone or with others, and waits until it is
 // through. See verdict.
 func (t *Transport) run(ctx context.Context, n *node, c *call, kind Kind) (through bool, err error) {
-	if n.direct(ctx, c) {
+	if n.makeDirectly(ctx, c) {
 		return landed(ctx, c, kind)
 	}
 	if !n.enqueue(c) {

@@ -83,9 +83,9 @@ type Transport struct {
 // down. A client that is nil or closed is cache.ErrInvalidConfig.
 //
 // It works on a client of its own, with the options of the given one except
-// that nothing is retried and context deadlines are honoured, and on a
-// connection more per node for calls that are alone. Hooks added to
-// the given client are not carried over: go-redis does not tell them. A client
+// that nothing is retried and context deadlines are honoured, and on up to eight
+// connections more per node, for as many calls at once that do not share. Hooks
+// added to the given client are not carried over: go-redis does not tell them. A client
 // of a type that go-redis does not define is used as it is.
 func New(client redis.UniversalClient, opts Options) (*Transport, error) {
 	if opts.Budget <= 0 {
