@@ -3,14 +3,41 @@ package memory
 import (
 	"context"
 	"time"
+
+	"github.com/larder-go/larder/cache"
 )
 
-// GetObjectAt is GetObject, and tells the time on the cache's clock at which the
-// object was found to be live, or a later one: see Since. It is for a caller who has
-// a deadline of its own for many entries at once.
+// GetObjectAt is GetObject, and tells a time within the call, on the cache's clock:
+// see Since. At it the object had not expired: to the nanosecond, also in a process
+// that was stopped and goes on. It is for a caller who has a deadline of its own for
+// many entries at once; the clock is read once for both.
 func (c *Cache) GetObjectAt(ctx context.Context, key string) (value any, at time.Duration, found bool, err error) {
-	value, found, err = c.GetObject(ctx, key)
-	return value, time.Duration(c.now()), found, err
+	if ctx == nil || c.closed.Load() || ctx.Err() != nil || len(key) > cache.MaxKeyLength {
+		return nil, 0, false, c.check(ctx, key)
+	}
+	n := c.engine.Find(key)
+	now := c.now()
+	if n != nil {
+		e := &n.Value
+		if e.kind == kindObject && now < n.Deadline() && !e.sliding && !e.lapsed() && !c.watched {
+			c.engine.Hit()
+			return e.object, time.Duration(now), true, nil
+		}
+	}
+	return c.objectAtSlowly(ctx, key, now, n)
+}
+
+// objectAtSlowly is the rest of GetObjectAt.
+func (c *Cache) objectAtSlowly(ctx context.Context, key string, now int64, n *node) (any, time.Duration, bool, error) {
+	if n != nil && expired(n, now) {
+		c.reclaim(n) // what follows would trust the cached time
+		n = nil
+	}
+	n, err := c.readSlowly(ctx, "get", key, kindObject, n)
+	if n == nil {
+		return nil, time.Duration(now), false, err
+	}
+	return n.Value.object, time.Duration(now), true, nil
 }
 
 // Since returns t on the cache's clock, which began when the cache was made.

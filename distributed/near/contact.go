@@ -13,9 +13,11 @@ import (
 // contact knows until when what is held may be served.
 //
 // Every change that the server had made at asOf has been heard of here. So what
-// is held was true at asOf, and may be served for the bound from then on: a hit
-// compares the clock of its own look-up, which it has read anyway, so neither a
-// late timer nor a process that was stopped can stretch it.
+// is held was true at asOf, and may be served for the bound from then on. A hit
+// compares the clock, read within its own call, so neither a late timer nor a
+// process that was stopped can stretch it. That reading is more than half of what a
+// hit takes; but whatever is kept up to date in memory instead, a flag or a cached
+// time, is as old as a stop was long when readers go on before timers run.
 type contact struct {
 	// Immutable.
 	cache *Cache

@@ -27,6 +27,7 @@ const (
 type board struct {
 	source, done     atomic.Int64 // as in hunt
 	hits, stale      atomic.Int64
+	twin             atomic.Int64 // stale hits of a naive one
 	ready, stop, bad atomic.Bool
 }
 
