@@ -16,6 +16,7 @@ import (
 	"github.com/larder-go/larder/distributed"
 	"github.com/larder-go/larder/distributed/near"
 	"github.com/larder-go/larder/internal/redistest"
+	"github.com/larder-go/larder/internal/swarmtest"
 )
 
 const (
@@ -56,7 +57,7 @@ type failover struct {
 // A primary is killed while it is written to. Redis may lose what its replica had
 // not got yet, and nothing else.
 func TestFailoverLosesOnlyWhatWasNotReplicated(t *testing.T) {
-	demanded(t)
+	skipIfShort(t)
 	running := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, running) }) // after all that is closed or ended
 	f := newFailover(t)
@@ -147,7 +148,7 @@ func (f *failover) start() {
 		f.load.Go(func() {
 			for ctx.Err() == nil {
 				f.write()
-				pause(ctx, 4*time.Millisecond)
+				_ = swarmtest.Pause(ctx, 4*time.Millisecond)
 			}
 		})
 	}
@@ -163,7 +164,7 @@ func (f *failover) start() {
 				call, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 				_, _, _ = f.views[r].Get(call, key) // what it finds is seen in the end
 				cancel()
-				pause(ctx, time.Millisecond)
+				_ = swarmtest.Pause(ctx, time.Millisecond)
 			}
 		})
 	}
