@@ -159,7 +159,7 @@ func (r *run) happen(i int, f fault) recovery {
 	f.end(r)
 	worst := r.recovered()
 	time.Sleep(100 * time.Millisecond)
-	r.until("enough reads and writes", func() bool { return c.reads() >= 100 && c.writes.Load() > 0 })
+	until(r.t, "enough reads and writes", func() bool { return c.reads() >= 100 && c.writes.Load() > 0 })
 	return worst
 }
 

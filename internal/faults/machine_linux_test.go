@@ -17,11 +17,18 @@ import (
 // a hundred times what it takes on an idle one. A removal makes up to three.
 const slowTrip = 25 * time.Millisecond
 
-// machine tells what is the machine's doing, and not the cache's: it makes round
-// trips that no fault touches, all the time, and looks at how long they take.
+// tick is how often a process looks whether it runs at all.
+const tick = 5 * time.Millisecond
+
+// machine tells what is the machine's doing, and not the cache's. It makes round
+// trips that no fault touches, all the time, and looks at how long they take; and it
+// sets timers, and looks at how late they are.
 type machine struct {
 	began atomic.Int64 // the trip that is under way; 0: none is
 	slow  atomic.Int64 // when the last slow one was over
+
+	ticked atomic.Int64 // when the last timer was set
+	missed atomic.Int64 // by how much they were late, all of them
 }
 
 // watch makes round trips until ctx ends. One is twice that to a server in the
@@ -57,26 +64,48 @@ func (m *machine) slowUntil(now int64) int64 {
 	return m.slow.Load()
 }
 
+// tick sets timers until ctx ends.
+func (m *machine) tick(ctx context.Context) {
+	for ctx.Err() == nil {
+		m.ticked.Store(now())
+		time.Sleep(tick)
+		m.missed.Add(now() - m.ticked.Load() - int64(tick))
+	}
+}
+
+// idle is for how long this process has not run, although it wanted to: what timers
+// were late by, or what threads have waited for a processor, all together. The one
+// knows that the process was stopped, and the other that one of its threads had to
+// wait while another ran.
+func (m *machine) idle() (timers, threads time.Duration) {
+	pending := max(0, now()-m.ticked.Load()-int64(tick))
+	return time.Duration(m.missed.Load() + pending), queued()
+}
+
 // lateness is by how much what waits for a context is late to hear of its end, on
 // the machine's account.
 type lateness struct {
-	due    int64 // when the context should end
-	told   int64 // when it has, for somebody who just waits for that
-	queued time.Duration
-	noted  chan struct{}
+	machine *machine
+	due     int64 // when the context should end
+
+	noted           chan struct{} // closed when the rest is set
+	told            int64         // when it has, for somebody who just waits for that
+	timers, threads time.Duration // machine.idle by then
 }
 
 // note is called when the context has ended.
 func (l *lateness) note() {
-	l.told, l.queued = now(), queued()
+	l.timers, l.threads = l.machine.idle()
+	l.told = now() // after that: what comes between is not in the sums
 	close(l.noted)
 }
 
 // excuse returns for how long, since the context should have ended, nobody in this
-// process was told of it, or threads had to wait for a processor.
+// process was told of it, or the process did not run.
 func (l *lateness) excuse() time.Duration {
 	<-l.noted
-	return max(0, time.Duration(l.told-l.due)) + queued() - l.queued
+	timers, threads := l.machine.idle()
+	return max(0, time.Duration(l.told-l.due)) + max(timers-l.timers, threads-l.threads)
 }
 
 // queued is for how long threads of this process have been ready to run and were

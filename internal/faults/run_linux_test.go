@@ -35,10 +35,15 @@ func start(t *testing.T, subject string) *run {
 	}
 	r.swarm = swarmtest.New[assignment, board](t)
 	r.board = r.swarm.Board
+	t.Cleanup(func() {
+		if text := r.swarm.Said(); text != "" {
+			t.Logf("the workers say:\n%s", text)
+		}
+	})
 	for i := range r.workers {
 		r.workers[i] = r.swarm.Start(assignment{Subject: subject, Addr: r.proxies[i].Listen, Echo: echo})
 	}
-	r.until("the workers are ready", func() bool {
+	until(r.t, "the workers are ready", func() bool {
 		for i := range r.board.nodes {
 			if !r.board.nodes[i].ready.Load() {
 				return false
@@ -56,11 +61,12 @@ func (r *run) signal(i int, s os.Signal) {
 	}
 }
 
-func (r *run) until(what string, cond func() bool) {
-	r.t.Helper()
+// until waits until cond holds.
+func until(t *testing.T, what string, cond func() bool) {
+	t.Helper()
 	for began := time.Now(); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Since(began) > startTimeout {
-			r.t.Fatalf("%s: not within %v; the workers say:\n%s", what, startTimeout, r.swarm.Said())
+			t.Fatalf("%s: not within %v", what, startTimeout)
 		}
 	}
 }
@@ -80,7 +86,7 @@ func (r *run) recovered() (worst recovery) {
 	r.epoch++
 	r.board.over.Store(now())
 	r.board.epoch.Store(r.epoch)
-	r.until("recovery", func() bool {
+	until(r.t, "recovery", func() bool {
 		for i := range r.board.nodes {
 			if r.board.nodes[i].recovered.Load() < r.epoch {
 				return false
@@ -105,11 +111,8 @@ func (r *run) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	// The test's own client has one connection, or a few.
-	r.until("the connections end", func() bool {
+	until(r.t, "the connections end", func() bool {
 		list, err := r.redis.Client().ClientList(ctx).Result()
 		return err == nil && bytes.Count([]byte(list), []byte("\n")) <= 1
 	})
-	if text := r.swarm.Said(); text != "" {
-		r.t.Logf("the workers say:\n%s", text)
-	}
 }

@@ -54,6 +54,7 @@ func (w *worker) run(ctx context.Context) {
 			w.Fail("cannot measure: %v", err)
 		}
 	})
+	all.Go(func() { w.machine.tick(ctx) })
 	all.Go(func() { w.write(ctx) })
 	all.Go(func() { w.recover(ctx) })
 	for range readersEach {
@@ -71,13 +72,16 @@ func (w *worker) run(ctx context.Context) {
 // call calls do with a context that ends after d, and counts by how much it was
 // outlived, without what the machine is to blame for.
 func (w *worker) call(ctx context.Context, t *tally, d time.Duration, do func(ctx context.Context) error) (err error, ended bool) {
-	late := lateness{due: now() + int64(d), noted: make(chan struct{})}
+	late := lateness{machine: &w.machine, due: now() + int64(d), noted: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	inTime := context.AfterFunc(ctx, late.note)
 	err = do(ctx)
 	over := time.Duration(now() - late.due)
-	if ended = !inTime(); ended && over > overrunAllowed {
+	if ended = !inTime(); !ended {
+		return err, false
+	}
+	if over > overrunAllowed {
 		excuse := late.excuse()
 		w.report("a call outlived its context of %v by %v, for %v of which the machine is to blame", d, over, excuse)
 		over -= excuse
