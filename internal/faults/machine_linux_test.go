@@ -17,8 +17,8 @@ import (
 // a hundred times what it takes on an idle one. A removal makes up to three.
 const slowTrip = 25 * time.Millisecond
 
-// tick is how often a process looks whether it runs at all.
-const tick = 5 * time.Millisecond
+// step is how long the timers are by which a process sees whether it runs at all.
+const step = 5 * time.Millisecond
 
 // machine tells what is the machine's doing, and not the cache's. It makes round
 // trips that no fault touches, all the time, and looks at how long they take; and it
@@ -68,8 +68,8 @@ func (m *machine) slowUntil(now int64) int64 {
 func (m *machine) tick(ctx context.Context) {
 	for ctx.Err() == nil {
 		m.ticked.Store(now())
-		time.Sleep(tick)
-		m.missed.Add(now() - m.ticked.Load() - int64(tick))
+		time.Sleep(step)
+		m.missed.Add(now() - m.ticked.Load() - int64(step))
 	}
 }
 
@@ -78,7 +78,7 @@ func (m *machine) tick(ctx context.Context) {
 // knows that the process was stopped, and the other that one of its threads had to
 // wait while another ran.
 func (m *machine) idle() (timers, threads time.Duration) {
-	pending := max(0, now()-m.ticked.Load()-int64(tick))
+	pending := max(0, now()-m.ticked.Load()-int64(step))
 	return time.Duration(m.missed.Load() + pending), queued()
 }
 

@@ -69,8 +69,9 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// call calls do with a context that ends after d, and counts by how much it was
-// outlived, without what the machine is to blame for.
+// call calls do with a context that ends after d, reports whether that was before do
+// returned, and counts by how much it was outlived, without what the machine is to
+// blame for.
 func (w *worker) call(ctx context.Context, t *tally, d time.Duration, do func(ctx context.Context) error) (err error, ended bool) {
 	late := lateness{machine: &w.machine, due: now() + int64(d), noted: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(ctx, d)
@@ -78,8 +79,8 @@ func (w *worker) call(ctx context.Context, t *tally, d time.Duration, do func(ct
 	inTime := context.AfterFunc(ctx, late.note)
 	err = do(ctx)
 	over := time.Duration(now() - late.due)
-	if ended = !inTime(); !ended {
-		return err, false
+	if inTime() {
+		return err, over >= 0
 	}
 	if over > overrunAllowed {
 		excuse := late.excuse()
@@ -90,7 +91,7 @@ func (w *worker) call(ctx context.Context, t *tally, d time.Duration, do func(ct
 	if over > overrunAllowed {
 		t.overruns.Add(1)
 	}
-	return err, ended
+	return err, true
 }
 
 // read reads keys until ctx ends.
