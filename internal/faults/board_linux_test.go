@@ -1,11 +1,8 @@
 package faults_test
 
 import (
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +23,7 @@ var bounds = [...]time.Duration{0, time.Millisecond, 10 * time.Millisecond, 100 
 type board struct {
 	phase   atomic.Int64 // index of what happens now
 	epoch   atomic.Int64 // how many faults have ended
+	over    atomic.Int64 // when the last one had
 	reports atomic.Int64
 
 	tallies [phases]tally
@@ -51,8 +49,8 @@ type tally struct {
 type node struct {
 	ready     atomic.Bool
 	recovered atomic.Int64 // the last epoch after which it was found well
-	wellAt    atomic.Int64 // when it was
-	reads     atomic.Int64
+	took      atomic.Int64 // for how long it was not, from the fault's end
+	held      atomic.Int64 // for how long of that the machine kept it from being well
 }
 
 // row is one key's row in the source, and when readers could know.
@@ -72,24 +70,6 @@ func now() int64 {
 		panic(err) // it cannot fail on Linux
 	}
 	return t.Nano()
-}
-
-// openBoard maps the board in the file at path, which it makes if need be.
-func openBoard(path string) (b *board, unmap func() error, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close() // the mapping stays
-	size := int(unsafe.Sizeof(board{}))
-	if err := f.Truncate(int64(size)); err != nil {
-		return nil, nil, err
-	}
-	memory, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-	if err != nil {
-		return nil, nil, err
-	}
-	return (*board)(unsafe.Pointer(unsafe.SliceData(memory))), func() error { return syscall.Munmap(memory) }, nil
 }
 
 // tell notes that the invalidation of what is older than version is over. A key has

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/larder-go/larder/distributed"
 	"github.com/larder-go/larder/distributed/near"
 	"github.com/larder-go/larder/internal/redistest"
+	"github.com/larder-go/larder/internal/swarmtest"
 )
 
 const (
@@ -23,24 +25,36 @@ const (
 	slots     = 16384
 	presets   = 4_000 // every second of these keys is there to be removed
 	writers   = 4
-	// replicaLag is how far a replica that runs may be behind on this machine.
-	replicaLag = 250 * time.Millisecond
-	// unreplicated is for how long the killed primary's replica is stopped before.
-	unreplicated = 400 * time.Millisecond
+	// unreplicated is how many sets, and removals, at the least the replica does not
+	// get.
+	unreplicated = 20
 )
 
 // acknowledged is a write that returned nil. Each is of a key of its own, so that
 // it can be seen in the end whether it still counts.
 type acknowledged struct {
-	key     string
-	removed bool // not set
-	at      time.Time
+	key          string
+	owner        int  // the primary that had it in the beginning
+	removed      bool // not set
+	began, ended time.Time
+}
+
+// gap is when the replica got nothing: it has what had been acknowledged before
+// begin, and what began after end was not acknowledged by the primary it replaced.
+type gap struct{ begin, end time.Time }
+
+// tag is a hash tag for keys, and the primary that its slot belongs to in the
+// beginning.
+type tag struct {
+	text  string
+	owner int
 }
 
 // failover is a cluster under load.
 type failover struct {
 	t        *testing.T
 	cluster  *redistest.ClusterInstance
+	tags     []tag
 	replicas [primaries]*redistest.Instance
 	nears    [2]*near.Cache // the first writes, both read
 	views    [2]*cache.Typed[int64]
@@ -56,38 +70,43 @@ type failover struct {
 // A primary is killed while it is written to. Redis may lose what its replica had
 // not got yet, and nothing else.
 func TestFailoverLosesOnlyWhatWasNotReplicated(t *testing.T) {
-	demanded(t)
+	skipIfShort(t)
 	running := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, running) }) // after all that is closed or ended
 	f := newFailover(t)
 	f.start()
 	time.Sleep(brief)
 	const victim = 1
+	var g gap
+	g.begin = f.replicated(victim)
 	f.replicas[victim].Stop()
 	// Or what was sent to it would wait in its socket, and not be lost.
 	if err := f.cluster.Node(victim).Client().ClientKillByFilter(t.Context(), "type", "replica").Err(); err != nil {
 		t.Fatal(err)
 	}
-	since := time.Now()
-	time.Sleep(unreplicated)
+	stopped := time.Now()
+	until(t, "enough is written that the replica does not get", func() bool {
+		sets, removals := f.writtenTo(victim, stopped)
+		return sets >= unreplicated && removals >= unreplicated
+	})
 	f.cluster.Node(victim).Kill()
+	g.end = time.Now()
 	f.replicas[victim].Cont()
-	killed := time.Now()
-	f.until("the replica takes over", 20*time.Second, func() bool { return f.hasTakenOver(victim) })
+	until(t, "the replica takes over", func() bool { return f.hasTakenOver(victim) })
 	over := time.Now()
-	f.until("writes everywhere succeed, and all news are heard", 20*time.Second, func() bool { return f.well(over) })
+	until(t, "writes everywhere succeed, and all news are heard", func() bool { return f.well(over) })
 	recovery := time.Since(over)
 	time.Sleep(brief)
 	f.end()
 	f.load.Wait()
-	c := f.count(victim, since)
+	c := f.count(victim, g)
 	t.Logf("the replica took over after %v, and all was well %v later; %d writes returned nil, %d an error; lost: %d sets and %d removals of %d that the replica had not got, %d others",
-		over.Sub(killed).Round(time.Millisecond), recovery.Round(time.Millisecond), len(f.writes), f.failed, c.sets, c.removals, c.window, c.others)
+		over.Sub(g.end).Round(time.Millisecond), recovery.Round(time.Millisecond), len(f.writes), f.failed, c.sets, c.removals, c.window, c.others)
 	if c.others > 0 {
 		t.Errorf("%d writes are lost that the replica must have had, or that were of other primaries", c.others)
 	}
-	if c.sets == 0 || c.removals == 0 {
-		t.Error("no set or no removal was lost, so the count tells nothing")
+	if c.sets < unreplicated || c.removals < unreplicated {
+		t.Errorf("%d sets and %d removals were lost, and the replica cannot have got %d of each, so the count tells nothing", c.sets, c.removals, unreplicated)
 	}
 	if recovery > recoveryLimit {
 		t.Errorf("recovery took %v, want %v at most", recovery, recoveryLimit)
@@ -99,6 +118,14 @@ func newFailover(t *testing.T) *failover {
 	f := &failover{t: t, cluster: redistest.Cluster(t, primaries, "--repl-diskless-sync-delay", "0")}
 	for i := range f.replicas {
 		f.replicas[i] = f.cluster.AddReplica(i)
+	}
+	for i := range 31 { // odd, for both kinds of writes to get all
+		text := strconv.Itoa(i)
+		slot, err := f.cluster.Node(0).Client().ClusterKeySlot(t.Context(), text).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.tags = append(f.tags, tag{text, ownerOf(int(slot))})
 	}
 	for i := range f.nears {
 		client := redis.NewClusterClient(&redis.ClusterOptions{
@@ -117,26 +144,28 @@ func newFailover(t *testing.T) *failover {
 			}
 		})
 		f.nears[i], f.views[i] = c, cache.NewTyped[int64](c, nil)
-		f.until("contact", startTimeout, func() bool { return c.Contact().Serving })
+		until(t, "contact", func() bool { return c.Contact().Serving })
 	}
 	for i := 0; i < presets; i += 2 {
-		if err := f.views[0].Set(t.Context(), presetOf(i), 1, cache.EntryOptions{}); err != nil {
+		if err := f.views[0].Set(t.Context(), f.key("preset", i), 1, cache.EntryOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(replicaLag)
 	return f
 }
 
-func presetOf(i int) string { return "preset" + strconv.Itoa(i) }
-
-func (f *failover) until(what string, limit time.Duration, cond func() bool) {
-	f.t.Helper()
-	for began := time.Now(); !cond(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(began) > limit {
-			f.t.Fatalf("%s: not within %v", what, limit)
-		}
+// ownerOf is the primary that has a slot in the beginning.
+func ownerOf(slot int) int {
+	owner := primaries - 1
+	for slot < owner*slots/primaries {
+		owner--
 	}
+	return owner
+}
+
+// key is the i-th key of a kind.
+func (f *failover) key(kind string, i int) string {
+	return "{" + f.tags[i%len(f.tags)].text + "}" + kind + strconv.Itoa(i)
 }
 
 // start starts writers, and readers that hold what is written.
@@ -147,7 +176,7 @@ func (f *failover) start() {
 		f.load.Go(func() {
 			for ctx.Err() == nil {
 				f.write()
-				pause(ctx, 4*time.Millisecond)
+				_ = swarmtest.Pause(ctx, 4*time.Millisecond)
 			}
 		})
 	}
@@ -163,7 +192,7 @@ func (f *failover) start() {
 				call, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 				_, _, _ = f.views[r].Get(call, key) // what it finds is seen in the end
 				cancel()
-				pause(ctx, time.Millisecond)
+				_ = swarmtest.Pause(ctx, time.Millisecond)
 			}
 		})
 	}
@@ -178,15 +207,16 @@ func (f *failover) write() bool {
 	f.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
-	a := acknowledged{key: "set" + strconv.Itoa(i), removed: i%2 == 0 && i < presets}
+	a := acknowledged{owner: f.tags[i%len(f.tags)].owner, removed: i%2 == 0 && i < presets, began: time.Now()}
 	var err error
 	if a.removed {
-		a.key = presetOf(i)
+		a.key = f.key("preset", i)
 		err = f.views[0].Remove(ctx, a.key)
 	} else {
+		a.key = f.key("set", i)
 		err = f.views[0].Set(ctx, a.key, 1, cache.EntryOptions{})
 	}
-	a.at = time.Now()
+	a.ended = time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -195,6 +225,41 @@ func (f *failover) write() bool {
 	}
 	f.writes = append(f.writes, a)
 	return true
+}
+
+// replicated returns a moment, and has made sure that the replica of a primary has
+// got what had been acknowledged by then.
+func (f *failover) replicated(primary int) time.Time {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	began := time.Now()
+	conn := f.cluster.Node(primary).Client().Conn() // WAIT is for what this connection has written
+	defer conn.Close()
+	i := slices.IndexFunc(f.tags, func(t tag) bool { return t.owner == primary })
+	if err := conn.Set(ctx, f.key("replicated", i), 1, 0).Err(); err != nil {
+		f.t.Fatal(err)
+	}
+	if n, err := conn.Wait(ctx, 1, startTimeout).Result(); n != 1 || err != nil {
+		f.t.Fatalf("got %d replicas, %v; want 1", n, err)
+	}
+	return began
+}
+
+// writtenTo counts what a primary has acknowledged of what began after t.
+func (f *failover) writtenTo(primary int, t time.Time) (sets, removals int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range f.writes {
+		switch {
+		case a.owner != primary || a.began.Before(t):
+		case a.removed:
+			removals++
+		default:
+			sets++
+		}
+	}
+	return sets, removals
 }
 
 // hasTakenOver reports whether the victim's replica is the primary, and every other
@@ -242,7 +307,7 @@ type losses struct {
 }
 
 // count looks for all writes on the server, and whether the near caches agree.
-func (f *failover) count(victim int, since time.Time) (c losses) {
+func (f *failover) count(victim int, g gap) (c losses) {
 	f.t.Helper()
 	ctx := context.Background()
 	incoherent := 0
@@ -257,11 +322,11 @@ func (f *failover) count(victim int, since time.Time) (c losses) {
 			}
 		}
 		lost := found == a.removed
-		late := a.at.After(since.Add(-replicaLag)) && a.at.Before(since.Add(unreplicated+replicaLag))
+		late := a.ended.After(g.begin) && a.began.Before(g.end)
 		if !late && !lost {
 			continue
 		}
-		switch late = late && f.ownerOf(a.key) == victim; {
+		switch late = late && a.owner == victim; {
 		case late && lost && a.removed:
 			c.removals++
 		case late && lost:
@@ -277,18 +342,4 @@ func (f *failover) count(victim int, since time.Time) (c losses) {
 		f.t.Errorf("%d reads through near caches found something else than the server has", incoherent)
 	}
 	return c
-}
-
-// ownerOf is the primary that had a key in the beginning.
-func (f *failover) ownerOf(key string) int {
-	f.t.Helper()
-	slot, err := f.cluster.Node(0).Client().ClusterKeySlot(context.Background(), key).Result()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	owner := primaries - 1
-	for int(slot) < owner*slots/primaries {
-		owner--
-	}
-	return owner
 }

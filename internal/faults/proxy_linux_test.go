@@ -2,7 +2,10 @@ package faults_test
 
 import (
 	"context"
+	"io"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
@@ -32,7 +35,7 @@ const (
 	lostReplies = `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`
 	lostCalls   = `{"type":"timeout","stream":"upstream","attributes":{"timeout":0}}`
 	reset       = `{"type":"reset_peer","stream":"downstream","attributes":{"timeout":20}}`
-	cutReply    = `{"type":"limit_data","stream":"downstream","attributes":{"bytes":777}}`
+	cutReply    = `{"type":"limit_data","stream":"downstream","attributes":{"bytes":301}}`
 )
 
 // disturb disturbs every connection that there is or will be, until calm.
@@ -44,3 +47,31 @@ func (p *proxy) disturb(toxic string) {
 }
 
 func (p *proxy) calm() { p.Toxics.ResetToxics(context.Background()) }
+
+// newEcho returns the address of a server in this process that sends back what it
+// gets.
+func newEcho(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return // it is closed
+			}
+			all.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c) // until the worker ends
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return l.Addr().String()
+}

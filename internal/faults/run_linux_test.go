@@ -3,76 +3,49 @@ package faults_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/larder-go/larder/internal/redistest"
+	"github.com/larder-go/larder/internal/swarmtest"
 )
 
-const startTimeout = 20 * time.Second
+// startTimeout is how long something may take that no promise is about.
+const startTimeout = 30 * time.Second
 
 // run is one run of a subject.
 type run struct {
 	t       *testing.T
+	swarm   *swarmtest.Swarm[assignment, board]
 	board   *board
 	redis   *redistest.Instance
 	proxies [processes]*proxy
-	workers [processes]*process
-	said    said
+	workers [processes]*swarmtest.Process
 	epoch   int64
-}
-
-// process is a worker as the test sees it.
-type process struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-}
-
-// said is what the workers wrote, of all of them. Safe for concurrent use.
-type said struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // start has the workers use a subject, each through a proxy of its own.
 func start(t *testing.T, subject string) *run {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "board")
-	b, unmap, err := openBoard(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unmap(); err != nil {
-			t.Error(err)
-		}
-	})
-	r := &run{t: t, board: b, redis: redistest.Server(t)}
+	r := &run{t: t, redis: redistest.Server(t)}
+	echo := newEcho(t)
 	for i := range r.proxies {
 		r.proxies[i] = newProxy(t, r.redis.Addr())
-		r.startWorker(i, assignment{Subject: subject, Addr: r.proxies[i].Listen, Board: path, Process: i})
 	}
-	r.until("the workers are ready", startTimeout, func() bool {
-		for i := range b.nodes {
-			if !b.nodes[i].ready.Load() {
+	r.swarm = swarmtest.New[assignment, board](t)
+	r.board = r.swarm.Board
+	t.Cleanup(func() {
+		if text := r.swarm.Said(); text != "" {
+			t.Logf("the workers say:\n%s", text)
+		}
+	})
+	for i := range r.workers {
+		r.workers[i] = r.swarm.Start(assignment{Subject: subject, Addr: r.proxies[i].Listen, Echo: echo})
+	}
+	until(r.t, "the workers are ready", func() bool {
+		for i := range r.board.nodes {
+			if !r.board.nodes[i].ready.Load() {
 				return false
 			}
 		}
@@ -81,77 +54,65 @@ func start(t *testing.T, subject string) *run {
 	return r
 }
 
-func (r *run) startWorker(i int, a assignment) {
+func (r *run) signal(i int, s os.Signal) {
 	r.t.Helper()
-	text, err := json.Marshal(a)
-	if err != nil {
+	if err := r.workers[i].Signal(s); err != nil {
 		r.t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), workerEnv+"="+string(text))
-	cmd.Stdout, cmd.Stderr = &r.said, &r.said
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		r.t.Fatalf("cannot start a worker: %v", err)
-	}
-	r.workers[i] = &process{cmd, stdin}
-	r.t.Cleanup(func() { _ = cmd.Process.Kill() }) // it may have ended
 }
 
-func (r *run) until(what string, limit time.Duration, cond func() bool) {
-	r.t.Helper()
+// until waits until cond holds.
+func until(t *testing.T, what string, cond func() bool) {
+	t.Helper()
 	for began := time.Now(); !cond(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(began) > limit {
-			r.t.Fatalf("%s: not within %v; the workers say:\n%s", what, limit, &r.said)
+		if time.Since(began) > startTimeout {
+			t.Fatalf("%s: not within %v", what, startTimeout)
 		}
 	}
 }
 
-// recovered tells the workers that a fault is over, and returns how long the
-// slowest of them took to recover.
-func (r *run) recovered() time.Duration {
+// recovery is how long the slowest process took to be well after a fault, and for
+// how long the machine held up one of them.
+type recovery struct{ took, inAll, held time.Duration }
+
+// raise makes c the worst of both.
+func (c *recovery) raise(other recovery) {
+	c.took, c.inAll, c.held = max(c.took, other.took), max(c.inAll, other.inAll), max(c.held, other.held)
+}
+
+// recovered tells the workers that a fault is over, and returns how they recovered.
+func (r *run) recovered() (worst recovery) {
 	r.t.Helper()
-	over := now()
 	r.epoch++
+	r.board.over.Store(now())
 	r.board.epoch.Store(r.epoch)
-	var last int64
-	r.until("recovery", 15*time.Second, func() bool {
+	until(r.t, "recovery", func() bool {
 		for i := range r.board.nodes {
-			n := &r.board.nodes[i]
-			if n.recovered.Load() < r.epoch {
+			if r.board.nodes[i].recovered.Load() < r.epoch {
 				return false
 			}
-			last = max(last, n.wellAt.Load())
 		}
 		return true
 	})
-	return time.Duration(last - over)
+	for i := range r.board.nodes {
+		n := &r.board.nodes[i]
+		took, held := time.Duration(n.took.Load()), time.Duration(n.held.Load())
+		worst.raise(recovery{took - held, took, held})
+	}
+	return worst
 }
 
 // stop ends the workers, each with all that it has.
 func (r *run) stop() {
 	r.t.Helper()
-	for i, w := range r.workers {
-		_ = w.stdin.Close() // it is open, or the process has ended
-		if err := w.cmd.Wait(); err != nil {
-			r.t.Errorf("worker %d: %v", i, err)
-		}
+	if err := r.swarm.End(); err != nil {
+		r.t.Error(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	// The test's own client has one connection, or a few.
-	r.until("the connections end", 5*time.Second, func() bool {
+	until(r.t, "the connections end", func() bool {
 		list, err := r.redis.Client().ClientList(ctx).Result()
 		return err == nil && bytes.Count([]byte(list), []byte("\n")) <= 1
 	})
-	if text := r.said.String(); text != "" {
-		r.t.Logf("the workers say:\n%s", text)
-	}
 }

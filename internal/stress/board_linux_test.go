@@ -2,12 +2,9 @@ package stress_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
 )
 
 const (
@@ -94,24 +91,6 @@ const (
 // counts are the counts at some moment.
 type counts [kinds]int64
 
-// openBoard maps the board in the file at path, which it makes if need be.
-func openBoard(path string) (b *board, unmap func() error, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close() // the mapping stays
-	size := int(unsafe.Sizeof(board{}))
-	if err := f.Truncate(int64(size)); err != nil {
-		return nil, nil, err
-	}
-	memory, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-	if err != nil {
-		return nil, nil, err
-	}
-	return (*board)(unsafe.Pointer(unsafe.SliceData(memory))), func() error { return syscall.Munmap(memory) }, nil
-}
-
 func (b *board) add(c count, n int64) { b.counts[c].Add(n) }
 
 func (b *board) counted() (c counts) {
@@ -151,12 +130,12 @@ func (k opKind) String() string {
 	return [...]string{"wrote", "removed what is older than", "does not know whether it removed what is older than", "has marked the key and writes after", "loads", "expired what is older than", "got the stale"}[k]
 }
 
-func (r *row) note(process int64, kind opKind, version int64) {
+func (r *row) note(process int, kind opKind, version int64) {
 	seq := r.seq.Add(1)
 	o := &r.ops[seq%opsKept]
 	o.kind.Store(int64(kind))
 	o.version.Store(version)
-	o.process.Store(process)
+	o.process.Store(int64(process))
 	o.seq.Store(seq)
 }
 

@@ -38,7 +38,7 @@
 // refused, writes of unknown outcome, writes that overlapped, reads that only a
 // mark that ran out keeps from being stale, a fair share of every kind of write,
 // and kills. It fails if a worker writes anything at all, a report of the race
-// detector included, ends by itself, or leaves a goroutine behind.
+// detector included, ends by itself, or leaves a goroutine or a socket behind.
 //
 // The same harness must catch five subjects that are almost right, the twins:
 // one that fills as cache-aside is usually written, two that let callers join

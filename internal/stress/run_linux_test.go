@@ -1,19 +1,14 @@
 package stress_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/larder-go/larder/internal/redistest"
+	"github.com/larder-go/larder/internal/swarmtest"
 )
 
 const (
@@ -26,42 +21,14 @@ const (
 // run is one run of a subject.
 type run struct {
 	// Immutable.
-	t          *testing.T
-	assignment assignment
-	board      *board
-	rng        *rand.Rand
-	said       *said
+	t     *testing.T
+	swarm *swarmtest.Swarm[assignment, board]
+	task  assignment
+	rng   *rand.Rand
 
 	// Confined to the test.
-	next    int64 // process
 	kills   int
-	running [workers]*process
-}
-
-// process is a worker as the test sees it.
-type process struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	ended chan struct{} // closed when it has ended; then err is set
-	err   error
-}
-
-// said is what the workers wrote, of all of them. Safe for concurrent use.
-type said struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
+	running [workers]*swarmtest.Process
 }
 
 // stress has workers use a subject for as long as d, and then until enough says
@@ -69,39 +36,24 @@ func (s *said) String() string {
 // the workers said.
 func stress(t *testing.T, subject string, d time.Duration, enough func(counts) bool) (counts, string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "board")
-	b, unmap, err := openBoard(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unmap(); err != nil {
-			t.Error(err)
-		}
-	})
 	seed := seedOf(t)
-	r := &run{t: t, board: b, rng: rand.New(rand.NewPCG(seed, 0)), said: &said{}}
-	r.assignment = assignment{Subject: subject, Addr: redistest.Server(t).Addr(), Board: path, Seed: seed}
-	t.Cleanup(func() {
-		for _, p := range r.running {
-			if p != nil {
-				p.kill()
-			}
-		}
-	})
+	task := assignment{Subject: subject, Addr: redistest.Server(t).Addr(), Seed: seed}
+	r := &run{t: t, swarm: swarmtest.New[assignment, board](t), task: task, rng: rand.New(rand.NewPCG(seed, 0))}
 	began := time.Now()
 	for i := range r.running {
-		r.running[i] = r.start()
+		r.running[i] = r.swarm.Start(r.task)
 	}
 	r.killUntil(began.Add(d), began.Add(10*d+time.Minute), enough)
 	took := time.Since(began)
-	r.stop()
-	c := b.counted()
+	if err := r.swarm.End(); err != nil {
+		t.Errorf("%v; the workers say:\n%s", err, r.swarm.Said())
+	}
+	c := r.swarm.Board.counted()
 	t.Logf("%s: %d reads in %.1fs, %d of them in regions, %d stale; %d left early, %d loads, %d joined, %d joins refused, %d fills refused; %d writes, %d of unknown outcome, %d cut short; %d removals; %d under a mark, %d overlapped; %d expirations, %d of keys, %d of regions, %d of all; %d reads after a mark had run out; %d kills; seed %d",
 		subject, c[reads], took.Seconds(), c[regionalReads], c[stale], c[left], c[loads], c[joined], c[joinsRefused], c[fillsRefused],
 		c[writes], c[unknown], c[writes]-c[told]-c[unknown], c[removals], c[marked], c[overlapped],
 		c[expiries], c[ofKeys], c[ofRegions], c[ofAll], c[outlived], r.kills, seed)
-	return c, r.said.String()
+	return c, r.swarm.Said()
 }
 
 // seedOf returns LARDER_STRESS_SEED, or a new seed.
@@ -123,8 +75,8 @@ func seedOf(t *testing.T) uint64 {
 func (r *run) killUntil(least, most time.Time, enough func(counts) bool) {
 	r.t.Helper()
 	for readsThen := int64(0); ; {
-		pauseErr := pause(r.t.Context(), 150*time.Millisecond+upTo(r.rng, 250*time.Millisecond))
-		now, c := time.Now(), r.board.counted()
+		pauseErr := swarmtest.Pause(r.t.Context(), 150*time.Millisecond+upTo(r.rng, 250*time.Millisecond))
+		now, c := time.Now(), r.swarm.Board.counted()
 		switch {
 		case pauseErr != nil:
 			return
@@ -135,8 +87,8 @@ func (r *run) killUntil(least, most time.Time, enough func(counts) bool) {
 			return
 		}
 		for i, p := range r.running {
-			if p.hasEnded() {
-				r.t.Errorf("worker %d ended by itself: %v; the workers say:\n%s", i, p.err, r.said)
+			if ended, err := p.Ended(); ended {
+				r.t.Errorf("worker %d ended by itself: %v; the workers say:\n%s", i, err, r.swarm.Said())
 				return
 			}
 		}
@@ -145,76 +97,8 @@ func (r *run) killUntil(least, most time.Time, enough func(counts) bool) {
 		}
 		readsThen = c[reads]
 		i := r.rng.IntN(workers)
-		r.running[i].kill()
+		r.running[i].Kill()
 		r.kills++
-		r.running[i] = r.start()
-	}
-}
-
-// start starts a worker.
-func (r *run) start() *process {
-	r.t.Helper()
-	r.next++
-	a := r.assignment
-	a.Process = r.next
-	text, err := json.Marshal(a)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	cmd := exec.CommandContext(r.t.Context(), self)
-	cmd.Env = append(os.Environ(), workerEnv+"="+string(text))
-	cmd.Stdout, cmd.Stderr = r.said, r.said
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		r.t.Fatalf("cannot start a worker: %v", err)
-	}
-	p := &process{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
-	go func() {
-		defer close(p.ended)
-		p.err = cmd.Wait()
-	}()
-	return p
-}
-
-func (p *process) hasEnded() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// kill ends the process wherever it is, and waits until it is gone.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended by itself
-	<-p.ended
-}
-
-// stop has the workers end by themselves, without complaints.
-func (r *run) stop() {
-	r.t.Helper()
-	for _, p := range r.running {
-		_ = p.stdin.Close() // it may have ended by itself
-	}
-	late := time.NewTimer(30 * time.Second)
-	defer late.Stop()
-	for i, p := range r.running {
-		select {
-		case <-p.ended:
-		case <-late.C:
-			r.t.Errorf("worker %d does not end", i)
-			return
-		}
-		if p.err != nil {
-			r.t.Errorf("worker %d: %v; the workers say:\n%s", i, p.err, r.said)
-		}
+		r.running[i] = r.swarm.Start(r.task)
 	}
 }

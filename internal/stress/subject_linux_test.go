@@ -12,6 +12,7 @@ import (
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
+	"github.com/larder-go/larder/internal/swarmtest"
 	"github.com/larder-go/larder/region"
 )
 
@@ -60,7 +61,7 @@ func subjects() map[string]func(ctx context.Context, c *distributed.Cache, s *so
 // source reads the rows on the board, slowly.
 type source struct {
 	board   *board
-	process int64
+	process int
 	seed    uint64
 	calls   atomic.Uint64
 }
@@ -78,7 +79,7 @@ func (s *source) load(ctx context.Context, ids []int, e *cache.Entry) (map[int]i
 		early, _ := tokensOf(k)
 		e.At(i).AddToken(early...)
 	}
-	if err := pause(ctx, delay(rng)); err != nil {
+	if err := swarmtest.Pause(ctx, delay(rng)); err != nil {
 		return nil, err
 	}
 	rows := make(map[int]item, len(ids))
@@ -100,9 +101,9 @@ func (s *source) load(ctx context.Context, ids []int, e *cache.Entry) (map[int]i
 // or after.
 func (s *source) nameLate(ctx context.Context, rng *rand.Rand, ids []int, e *cache.Entry) (err error) {
 	if rng.IntN(2) == 0 {
-		err = pause(ctx, delay(rng))
+		err = swarmtest.Pause(ctx, delay(rng))
 	} else {
-		defer func() { err = pause(ctx, delay(rng)) }()
+		defer func() { err = swarmtest.Pause(ctx, delay(rng)) }()
 	}
 	for i, k := range ids {
 		entry := e.At(i)
@@ -133,21 +134,6 @@ func delay(rng *rand.Rand) time.Duration {
 
 func upTo(rng *rand.Rand, most time.Duration) time.Duration {
 	return time.Duration(rng.Int64N(int64(most)))
-}
-
-// pause waits for d, or returns the error with which ctx ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // larder reads in all the ways that package cache has, in turn.

@@ -2,14 +2,9 @@ package stress_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,10 +14,8 @@ import (
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
+	"github.com/larder-go/larder/internal/swarmtest"
 )
-
-// workerEnv holds an assignment where the test binary shall be a worker.
-const workerEnv = "LARDER_STRESS_WORKER"
 
 const (
 	writersEach = 2
@@ -33,9 +26,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if text, ok := os.LookupEnv(workerEnv); ok {
-		os.Exit(work(text))
-	}
+	swarmtest.Main(func(ctx context.Context, w *swarmtest.Worker[assignment, board]) { (&worker{Worker: w}).run(ctx) })
 	goleak.VerifyTestMain(m)
 }
 
@@ -43,65 +34,32 @@ func TestMain(m *testing.M) {
 type assignment struct {
 	Subject string
 	Addr    string // of Redis
-	Board   string // its file
 	Seed    uint64 // of the run
-	Process int64  // which of the run's workers it is
 }
 
-// worker is one process that reads and writes until its standard input ends.
+// worker is one process that reads and writes until it is told to end.
 type worker struct {
-	assignment
-	board   *board
+	*swarmtest.Worker[assignment, board]
 	cache   *distributed.Cache
 	subject subject
-	failed  atomic.Bool
 }
 
-// work is the whole life of a worker process, and returns its exit status.
-func work(text string) (status int) {
-	w := &worker{}
-	if err := json.Unmarshal([]byte(text), &w.assignment); err != nil {
-		w.fail("cannot read its assignment: %v", err)
-		return 2
-	}
-	b, unmap, err := openBoard(w.Board)
-	if err != nil {
-		w.fail("cannot open the board: %v", err)
-		return 2
-	}
-	w.board = b
-	w.run()
-	if err := errors.Join(goleak.Find(), unmap()); err != nil {
-		w.fail("in the end: %v", err)
-	}
-	if w.failed.Load() {
-		return 1
-	}
-	return 0
-}
-
-// run opens the cache, uses it until standard input ends, and closes it.
-func (w *worker) run() {
+// run opens the cache, uses it until ctx ends, and closes it.
+func (w *worker) run(ctx context.Context) {
 	client := redis.NewClient(&redis.Options{
-		Addr: w.Addr, ContextTimeoutEnabled: true, DisableIdentity: true,
+		Addr: w.Task.Addr, ContextTimeoutEnabled: true, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	c, err := distributed.New(client, &distributed.Options{Budget: time.Minute, BreakerFailures: -1, CloseClient: true})
 	if err != nil {
-		w.fail("cannot open the cache: %v", err)
+		w.Fail("cannot open the cache: %v", err)
 		return
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
 	w.cache = c
-	seed := w.Seed + uint64(w.Process)
-	w.subject = subjects()[w.Subject](ctx, c, &source{board: w.board, process: w.Process, seed: seed})
+	seed := w.Task.Seed + uint64(w.Number)
+	w.subject = subjects()[w.Task.Subject](ctx, c, &source{board: w.Board, process: w.Number, seed: seed})
 
 	var all sync.WaitGroup
-	all.Go(func() {
-		defer stop()
-		_, _ = io.Copy(io.Discard, os.Stdin) // ends when the test says so, or is no more
-	})
 	all.Go(func() { w.publish(ctx) })
 	quiet := rand.New(rand.NewPCG(seed, 1<<32))
 	all.Go(func() { w.writeQuietly(ctx, quiet) })
@@ -120,7 +78,7 @@ func (w *worker) run() {
 	within, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := c.Close(within); err != nil {
-		w.fail("close: %v", err)
+		w.Fail("close: %v", err)
 	}
 }
 
@@ -128,11 +86,11 @@ func (w *worker) run() {
 func (w *worker) publish(ctx context.Context) {
 	var before cache.Stats
 	for over := false; !over; {
-		over = pause(ctx, 10*time.Millisecond) != nil
+		over = swarmtest.Pause(ctx, 10*time.Millisecond) != nil
 		now := w.cache.Stats()
-		w.board.add(joined, int64(now.LoadsShared-before.LoadsShared))
-		w.board.add(fillsRefused, int64(now.FillsRefused-before.FillsRefused))
-		w.board.add(joinsRefused, int64(now.JoinsRefused-before.JoinsRefused))
+		w.Board.add(joined, int64(now.LoadsShared-before.LoadsShared))
+		w.Board.add(fillsRefused, int64(now.FillsRefused-before.FillsRefused))
+		w.Board.add(joinsRefused, int64(now.JoinsRefused-before.JoinsRefused))
 		before = now
 	}
 }
@@ -154,9 +112,9 @@ func (w *worker) read(ctx context.Context, rng *rand.Rand, patience time.Duratio
 		leave()
 		switch {
 		case err != nil && ended != nil:
-			w.board.add(left, 1)
+			w.Board.add(left, 1)
 		case err != nil:
-			w.fail("read: %v", err)
+			w.Fail("read: %v", err)
 		}
 	}
 }
@@ -189,40 +147,29 @@ func (w *worker) readMany(ctx context.Context, rng *rand.Rand) error {
 
 // floorOf returns the oldest version that a read of key k may get which starts now.
 func (w *worker) floorOf(k int) int64 {
-	floor, outlives := w.board.rows[k].least()
+	floor, outlives := w.Board.rows[k].least()
 	if outlives {
-		w.board.add(outlived, 1)
+		w.Board.add(outlived, 1)
 	}
 	return floor
 }
 
 // judge counts a read of key k that started when the floor was as given.
 func (w *worker) judge(k int, floor int64, got item) {
-	w.board.add(reads, 1)
+	w.Board.add(reads, 1)
 	if isRegional(k) {
-		w.board.add(regionalReads, 1)
+		w.Board.add(regionalReads, 1)
 	}
 	if got.Key == k && got.Version >= floor {
 		return
 	}
-	w.board.add(stale, 1)
-	if w.board.reported.Add(1) <= mostReports {
-		r := &w.board.rows[k]
-		r.note(w.Process, opStale, got.Version)
-		w.say("stale read of %s key %d: got version %d of key %d, want at least %d; the source has %d; seed %d; what happened to the key:%s",
-			kindOf(k), k, got.Version, got.Key, floor, r.version.Load(), w.Seed, r.history())
+	w.Board.add(stale, 1)
+	if w.Board.reported.Add(1) <= mostReports {
+		r := &w.Board.rows[k]
+		r.note(w.Number, opStale, got.Version)
+		w.Say("stale read of %s key %d: got version %d of key %d, want at least %d; the source has %d; seed %d; what happened to the key:%s",
+			kindOf(k), k, got.Version, got.Key, floor, r.version.Load(), w.Task.Seed, r.history())
 	}
-}
-
-// fail reports what should not happen to any subject.
-func (w *worker) fail(format string, args ...any) {
-	w.failed.Store(true)
-	w.say(format, args...)
-}
-
-// say writes to the test, in one piece.
-func (w *worker) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(os.Stdout, "process %d: %s\n", w.Process, fmt.Sprintf(format, args...)) // if nobody listens the exit status tells
 }
 
 // hurried returns the context of one call, which now and then ends within most,

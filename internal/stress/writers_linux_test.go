@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/swarmtest"
 )
 
 // change is a version of a row, once it has been committed.
@@ -29,7 +30,7 @@ func (w *worker) write(ctx context.Context, rng *rand.Rand) {
 		default:
 			w.writeAndRemove(ctx, rng, k)
 		}
-		_ = pause(ctx, upTo(rng, 20*time.Millisecond))
+		_ = swarmtest.Pause(ctx, upTo(rng, 20*time.Millisecond))
 	}
 }
 
@@ -38,23 +39,23 @@ func (w *worker) write(ctx context.Context, rng *rand.Rand) {
 func (w *worker) writeQuietly(ctx context.Context, rng *rand.Rand) {
 	for ctx.Err() == nil {
 		w.writeMarked(ctx, rng, plainKeys+rng.IntN(quietKeys), upTo(rng, 300*time.Millisecond))
-		_ = pause(ctx, upTo(rng, 100*time.Millisecond))
+		_ = swarmtest.Pause(ctx, upTo(rng, 100*time.Millisecond))
 	}
 }
 
 // commit makes a new version of a row.
 func (w *worker) commit(k int) change {
-	r := &w.board.rows[k]
+	r := &w.Board.rows[k]
 	c := change{r, r.version.Add(1)}
-	r.note(w.Process, opWrote, c.version)
+	r.note(w.Number, opWrote, c.version)
 	return c
 }
 
 func (w *worker) writeAndRemove(ctx context.Context, rng *rand.Rand, k int) {
-	w.board.add(writes, 1)
-	w.board.add(removals, 1)
+	w.Board.add(writes, 1)
+	w.Board.add(removals, 1)
 	made := w.commit(k)
-	_ = pause(ctx, delay(rng)) // the room for a crash, and for loads of the new version
+	_ = swarmtest.Pause(ctx, delay(rng)) // the room for a crash, and for loads of the new version
 	call, cancel := hurried(ctx, rng, 200*time.Microsecond)
 	defer cancel()
 	w.told(call, opRemoved, w.subject.remove(call, k), made)
@@ -62,7 +63,7 @@ func (w *worker) writeAndRemove(ctx context.Context, rng *rand.Rand, k int) {
 
 // writeMarked marks a key, writes its row, and ends the write after a while.
 func (w *worker) writeMarked(ctx context.Context, rng *rand.Rand, k int, while time.Duration) {
-	r := &w.board.rows[k]
+	r := &w.Board.rows[k]
 	began := time.Now()
 	end, err := w.subject.mark(ctx, k)
 	gone := time.Now().Add(markTTL + markTTL/4) // the mark is, by then
@@ -70,24 +71,24 @@ func (w *worker) writeMarked(ctx context.Context, rng *rand.Rand, k int, while t
 	case err != nil && ctx.Err() != nil:
 		return
 	case err != nil:
-		w.fail("mark: %v", err)
+		w.Fail("mark: %v", err)
 		return
 	}
-	r.note(w.Process, opMarked, r.version.Load())
-	_ = pause(ctx, delay(rng)) // for loads of the old version
+	r.note(w.Number, opMarked, r.version.Load())
+	_ = swarmtest.Pause(ctx, delay(rng)) // for loads of the old version
 	if time.Since(began) > commitWithin {
 		return // too late to commit; the mark runs out
 	}
-	w.board.add(writes, 1)
-	w.board.add(marked, 1)
+	w.Board.add(writes, 1)
+	w.Board.add(marked, 1)
 	made := w.commit(k)
 	r.fallsDue(made.version, gone)
-	_ = pause(ctx, while) // the room for a crash, and for loads of the new version
+	_ = swarmtest.Pause(ctx, while) // the room for a crash, and for loads of the new version
 	call, cancel := hurried(ctx, rng, 200*time.Microsecond)
 	defer cancel()
 	overlaps, err := end(call, item{k, made.version})
 	if overlaps {
-		w.board.add(overlapped, 1)
+		w.Board.add(overlapped, 1)
 	}
 	w.told(call, opRemoved, err, made)
 }
@@ -98,17 +99,17 @@ func (w *worker) writeMarked(ctx context.Context, rng *rand.Rand, k int, while t
 func (w *worker) writeAndExpire(ctx context.Context, rng *rand.Rand, k int) {
 	tokens, kind := pickTokens(rng, k)
 	members := membersOf(tokens)
-	w.board.add(writes, 1)
-	w.board.add(expiries, 1)
-	w.board.add(kind, 1)
+	w.Board.add(writes, 1)
+	w.Board.add(expiries, 1)
+	w.Board.add(kind, 1)
 	w.commit(k)
 	for range rng.IntN(3) {
 		w.commit(members[rng.IntN(len(members))])
 	}
-	_ = pause(ctx, delay(rng)) // the room for a crash, and for loads of the new version
+	_ = swarmtest.Pause(ctx, delay(rng)) // the room for a crash, and for loads of the new version
 	made := make([]change, len(members))
 	for i, m := range members {
-		r := &w.board.rows[m]
+		r := &w.Board.rows[m]
 		made[i] = change{r, r.version.Load()}
 	}
 	call, cancel := hurried(ctx, rng, 200*time.Microsecond)
@@ -121,16 +122,16 @@ func (w *worker) writeAndExpire(ctx context.Context, rng *rand.Rand, k int) {
 func (w *worker) told(call context.Context, how opKind, err error, made ...change) {
 	switch {
 	case err == nil:
-		w.board.add(told, 1)
+		w.Board.add(told, 1)
 	case call.Err() != nil, errors.Is(err, cache.ErrOutcomeUnknown), errors.Is(err, cache.ErrUnavailable):
-		w.board.add(unknown, 1)
+		w.Board.add(unknown, 1)
 		how = opUnknown
 	default:
-		w.fail("tell the cache: %v", err)
+		w.Fail("tell the cache: %v", err)
 		return
 	}
 	for _, m := range made {
-		m.row.note(w.Process, how, m.version)
+		m.row.note(w.Number, how, m.version)
 		if err == nil {
 			m.row.raise(m.version)
 		}
