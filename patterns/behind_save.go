@@ -278,7 +278,9 @@ func (p *pendingWrite[K, V]) now(ctx context.Context) error {
 		c.Sequence = sequence
 	}
 	p.counts.through.Add(1)
-	err := p.source.one(ctx, c)
+	err := p.dependently(ctx, []Change[K, V]{c}, func(ctx context.Context) []error {
+		return []error{p.source.one(ctx, c)}
+	})[0]
 	if errors.Is(err, ErrDuplicate) {
 		return nil
 	}

@@ -136,7 +136,9 @@ func (b *behindBatch[K, V]) write(ctx context.Context) (more bool) {
 	if len(b.changes) > 0 {
 		b.counts.batches.Add(1)
 		within, cancel := context.WithDeadline(ctx, b.until)
-		errs := b.apply(within)
+		errs := b.dependently(within, b.changes, func(ctx context.Context) []error {
+			return b.source.apply(ctx, b.changes)
+		})
 		cancel()
 		b.judge(ctx, errs)
 	}
