@@ -44,13 +44,18 @@ func (w *WriteBehind[K, V]) accept(ctx context.Context, r record[K, V]) error {
 		return cache.ErrClosed
 	}
 	defer w.leave()
+	return w.acceptEntered(ctx, r)
+}
+
+// acceptEntered is accept for who has entered.
+func (w *WriteBehind[K, V]) acceptEntered(ctx context.Context, r record[K, V]) error {
 	p := &pendingWrite[K, V]{WriteBehind: w, record: r, key: w.entity.Key(r.id)}
 	if err := p.encode(); err != nil {
 		return err
 	}
 	for full := false; ; full = true {
 		err := p.guarded(ctx, p.enqueue)
-		if full && err != nil && ctx.Err() != nil {
+		if full && err != nil && ctx.Err() != nil && !mayBeQueued(err) {
 			return errors.Join(ctx.Err(), err, queue.ErrFull)
 		}
 		if errors.Is(err, queue.ErrFull) && !full {
@@ -70,6 +75,11 @@ func (w *WriteBehind[K, V]) accept(ctx context.Context, r record[K, V]) error {
 			return errors.Join(err, queue.ErrFull)
 		}
 	}
+}
+
+// mayBeQueued reports whether a write that ended so is, or may be, in the queue.
+func mayBeQueued(err error) bool {
+	return errors.Is(err, cache.ErrOutcomeUnknown) || errors.Is(err, cache.ErrCommittedCacheDegraded)
 }
 
 // enter counts a write in, unless the repository is being closed.
