@@ -288,3 +288,42 @@ func TestBehindThatAddsIsNotCachedByOthers(t *testing.T) {
 		}
 	})
 }
+
+// A write that nobody has answered may reach the queue later: what was loaded in
+// between must not stay.
+func TestBehindWritesOfUnknownOutcomeLeaveNothingStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := newBehindBench(t, behindOptions{}, nil, nil) // for its cache
+		q := &scripted{Memory: newMemoryQueue(t)}
+		source := newShelf()
+		source.rows[1] = "old"
+		w, err := patterns.NewWriteBehind(t.Context(), base.cache, source, q, shelfEntity, &behindOptions{Interval: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = w.Close(t.Context()) }()
+		b := &behindBench{T: t, WriteBehind: w, ctx: t.Context(), source: source}
+		b.finds(1, "old")
+		for _, deleted := range []bool{false, true} {
+			var late queue.Write
+			q.answers = append(q.answers, func(_ context.Context, w queue.Write) (uint64, error) {
+				late = w
+				return 0, cache.ErrOutcomeUnknown
+			})
+			before, want := "old", "new"
+			save := func() error { return w.Save(t.Context(), 1, "new") }
+			if deleted {
+				before, want = "new", ""
+				save = func() error { return w.Delete(t.Context(), 1) }
+			}
+			if err := save(); !errors.Is(err, cache.ErrOutcomeUnknown) {
+				t.Errorf("got %v, want ErrOutcomeUnknown", err)
+			}
+			b.finds(1, before)
+			if _, err := q.Enqueue(t.Context(), late); err != nil {
+				t.Fatal(err)
+			}
+			b.finds(1, want)
+		}
+	})
+}

@@ -185,15 +185,16 @@ func (p *pendingWrite[K, V]) guarded(ctx context.Context, accept func(ctx contex
 	if p.cache == nil {
 		return accept(ctx)
 	}
+	keys := []string{p.key}
 	if p.record.has && p.opts.Merge == nil {
 		if opts, keep := p.entity.options(p.record.id, p.record.value); keep {
 			_, err := p.loading.Typed().Write(ctx, p.key, opts, func(ctx context.Context) (V, error) {
-				return p.record.value, accept(ctx)
+				return p.record.value, p.lingering(ctx, keys, accept)
 			})
 			return err
 		}
 	}
-	return p.unfilled(ctx, []string{p.key}, accept)
+	return p.unfilled(ctx, keys, accept)
 }
 
 // unfilled runs change under write marks and leaves nothing in the cache.
@@ -201,12 +202,28 @@ func (w *WriteBehind[K, V]) unfilled(ctx context.Context, keys []string, change 
 	if w.cache == nil {
 		return change(ctx)
 	}
-	err := cache.WriteWith(ctx, w.cache, keys, cache.WriteOptions{}, change)
+	err := cache.WriteWith(ctx, w.cache, keys, cache.WriteOptions{}, func(ctx context.Context) error {
+		return w.lingering(ctx, keys, change)
+	})
 	if _, told := cache.As[cache.Coordinated](w.cache); told {
 		return err
 	}
 	for _, key := range keys { // ends loads that only the view knows of
 		err = errors.Join(err, w.loading.Typed().Remove(ctx, key))
+	}
+	return err
+}
+
+// lingering runs change. If nobody knows what became of it, it may happen yet: then
+// further marks are left to run out, so that nothing from before it is cached.
+func (w *WriteBehind[K, V]) lingering(ctx context.Context, keys []string, change func(ctx context.Context) error) error {
+	err := change(ctx)
+	if errors.Is(err, cache.ErrOutcomeUnknown) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cache.DefaultEndTimeout)
+		defer cancel()
+		if marks, markErr := cache.NewWriting(w.cache, cache.WriteOptions{}); markErr == nil {
+			_ = marks.Mark(ctx, keys...) // a cache that is gone stores nothing either
+		}
 	}
 	return err
 }
