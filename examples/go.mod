@@ -7,6 +7,7 @@ require (
 	github.com/larder-go/larder v0.0.0
 	github.com/larder-go/larder/cache/otelcache v0.0.0
 	github.com/larder-go/larder/internal/browser v0.0.0-00010101000000-000000000000
+	github.com/larder-go/larder/internal/sqltest v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/redis/go-redis/v9 v9.23.0
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0
@@ -60,3 +61,5 @@ replace (
 	github.com/larder-go/larder/cache/otelcache => ../cache/otelcache
 	github.com/larder-go/larder/internal/browser => ../internal/browser
 )
+
+replace github.com/larder-go/larder/internal/sqltest => ../internal/sqltest

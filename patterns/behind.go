@@ -85,7 +85,9 @@ var (
 
 // NewWriteBehind wraps inner, starts the workers and returns the repository; it
 // must be closed. c may be nil: then nothing is cached, and a CacheAside may be put
-// around; entity.Dependents need c here, for they expire when the source is written.
+// around, except with Merge: its entries are not told of dead letters, so until their
+// TTL readers may find what the source refused. entity.Dependents need c here, for they
+// expire when the source is written.
 // The queue must have queue.DeadLetters and queue.Flusher, and hold nothing
 // else; it stays the caller's, who closes it after the WriteBehind. opts may be
 // nil.
@@ -154,6 +156,9 @@ func (w *WriteBehind[K, V]) layers() layer {
 	if w.cache != nil {
 		kind |= layerCaching
 	}
+	if w.opts.Merge != nil {
+		kind |= layerSums
+	}
 	return kind
 }
 
@@ -171,7 +176,7 @@ func (w *WriteBehind[K, V]) checkQueue() error {
 		return behindOption("NoWorkers", true, "needs a durable queue")
 	}
 	_, sequenced := w.queue.(queue.Sequencer)
-	if _, applies := any(w.inner).(Applier[K, V]); applies && w.opts.WhenFull == FullWriteThrough && !sequenced {
+	if applierOf(w.inner) != nil && w.opts.WhenFull == FullWriteThrough && !sequenced {
 		return fmt.Errorf("larder: a %T has no queue.Sequencer, which FullWriteThrough needs: %w", w.queue, errors.ErrUnsupported)
 	}
 	return nil

@@ -3,84 +3,124 @@ package patterns
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/keys"
 )
 
-// apply writes the batch to the source. If others depend on the entities it goes
-// as a write of a CacheAside does (see writer): what looked like before is read,
-// the guards of all tokens are marked, the tokens expire, the source is written,
-// the tokens expire again, and the marks end.
-func (b *behindBatch[K, V]) apply(ctx context.Context) []error {
-	if b.entity.Dependents == nil {
-		return b.source.apply(ctx, b.changes)
+// dependently writes changes to the source, by apply, which returns an error for
+// each. If others depend on the entities it goes as a write of a CacheAside does (see
+// writer): a mark says that the entities are being written, what they looked like is
+// read, the guards of all tokens are marked, the tokens expire, the source is
+// written, the tokens expire again, and the marks end.
+//
+// The entities' entries stay, for the queue has their new values already: the marks
+// of their writes are on keys of their own.
+func (w *WriteBehind[K, V]) dependently(ctx context.Context, changes []Change[K, V], apply func(ctx context.Context) []error) []error {
+	if w.entity.Dependents == nil {
+		return apply(ctx)
 	}
-	tokens, err := b.tokens(ctx)
-	if err != nil {
-		return repeated(err, len(b.changes))
+	d := &dependents[K, V]{WriteBehind: w}
+	if err := d.guard(ctx, changes); err != nil {
+		return slices.Repeat([]error{err}, len(changes))
 	}
-	writing, err := cache.NewWriting(b.cache, cache.WriteOptions{MarkTTL: b.opts.Visibility})
-	if err != nil {
-		return repeated(err, len(b.changes))
-	}
-	marks := make([]string, len(tokens))
-	for i, t := range tokens {
-		marks[i] = guardKey(t)
-	}
-	if err := writing.Mark(ctx, marks...); err != nil {
-		return repeated(errors.Join(err, writing.End(ctx)), len(b.changes))
-	}
-	_ = b.regions.ExpireTokens(ctx, tokens...) // it is done again below
-	errs := b.source.apply(ctx, b.changes)
-	if err := b.expire(ctx, tokens); err != nil {
-		b.failed(ctx, err)
-		return errs // the marks stand as long as they can
-	}
-	if err := writing.End(ctx); err != nil {
-		b.failed(ctx, err)
+	errs := apply(ctx)
+	if err := d.end(ctx); err != nil {
+		w.failed(ctx, err) // the marks stand as long as they can
 	}
 	return errs
 }
 
-// expire expires the tokens whatever became of ctx: the source was written.
-func (b *behindBatch[K, V]) expire(ctx context.Context, tokens []cache.Token) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cache.DefaultEndTimeout)
-	defer cancel()
-	return b.regions.ExpireTokens(ctx, tokens...)
+// dependents are what shows entities that are being written.
+type dependents[K comparable, V any] struct {
+	*WriteBehind[K, V]
+	writes *cache.Writing // of the entities
+	guards *cache.Writing // of what depends on them
+	marked []string       // the keys of writes
+	tokens []cache.Token  // of what depends on them
+	shown  []cache.Token  // of what depends on them as they are to be
 }
 
-// tokens returns what depends on the entities as they are in the source, and as
-// they will be.
-func (b *behindBatch[K, V]) tokens(ctx context.Context) (tokens []cache.Token, err error) {
-	defer recoverInto(&err)
-	ids := make([]K, len(b.changes))
-	for i, c := range b.changes {
-		ids[i] = c.ID
+// guard makes sure that nothing that shows these entities from before is stored. An
+// error means that the source must not be written.
+func (d *dependents[K, V]) guard(ctx context.Context, changes []Change[K, V]) (err error) {
+	for _, c := range changes {
+		d.marked = append(d.marked, keys.With(flushPart, c.Key))
 	}
-	old, err := b.source.findMany(ctx, ids)
+	if d.writes, err = d.mark(ctx, d.marked); err != nil {
+		return err
+	}
+	if err := d.look(ctx, changes); err != nil {
+		return errors.Join(err, d.writes.End(ctx))
+	}
+	if d.guards, err = d.mark(ctx, guardKeys(d.tokens)); err != nil {
+		return errors.Join(err, d.writes.End(ctx))
+	}
+	_ = d.regions.ExpireTokens(ctx, d.tokens...) // it is done again at the end
+	return nil
+}
+
+// mark marks keys for as long as any write of the source may take: a worker's has a
+// batch's visibility, that of a caller whom the queue had no room for the default.
+func (d *dependents[K, V]) mark(ctx context.Context, keys []string) (*cache.Writing, error) {
+	w, err := cache.NewWriting(d.cache, cache.WriteOptions{MarkTTL: max(d.opts.Visibility, cache.DefaultMarkTTL)})
 	if err != nil {
 		return nil, err
 	}
-	for id, v := range old {
-		tokens = b.entity.dependents(tokens, id, v)
+	if err := w.Mark(ctx, keys...); err != nil {
+		return nil, errors.Join(err, w.End(ctx))
 	}
-	for _, c := range b.changes {
+	return w, nil
+}
+
+// look finds out what depends on the entities as they are in the source, and as they
+// will be. Writers who mark them later look later.
+func (d *dependents[K, V]) look(ctx context.Context, changes []Change[K, V]) (err error) {
+	defer recoverInto(&err)
+	ids := make([]K, len(changes))
+	for i, c := range changes {
+		ids[i] = c.ID
+	}
+	old, err := d.source.findMany(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
 		if c.Deleted {
 			continue
 		}
 		v := c.Value
-		if before, ok := old[c.ID]; ok && b.opts.Merge != nil && !c.Fresh {
-			v = b.opts.Merge(before, v)
+		if before, ok := old[c.ID]; ok && d.opts.Merge != nil && !c.Fresh {
+			v = d.opts.Merge(before, v)
 		}
-		tokens = b.entity.dependents(tokens, c.ID, v)
+		d.shown = d.entity.dependents(d.shown, c.ID, v)
 	}
-	return tokens, cache.CheckTokens(tokens)
+	d.tokens = slices.Clone(d.shown)
+	for id, v := range old {
+		d.tokens = d.entity.dependents(d.tokens, id, v)
+	}
+	return cache.CheckTokens(d.tokens)
 }
 
-func repeated(err error, n int) []error {
-	errs := make([]error, n)
-	for i := range errs {
-		errs[i] = err
+// end tells the cache whatever became of ctx: the source was written. If others may
+// still be writing these entities, who do not know perhaps what depends on what was
+// written here, that stays guarded until they must be done.
+func (d *dependents[K, V]) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cache.DefaultEndTimeout)
+	defer cancel()
+	if err := d.regions.ExpireTokens(ctx, d.tokens...); err != nil {
+		return err
 	}
-	return errs
+	if err := d.writes.End(ctx); err != nil {
+		return err
+	}
+	if leaser, ok := cache.As[cache.Leaser](d.cache); ok && len(d.shown) > 0 && anyMarked(ctx, leaser, d.marked) {
+		_, _ = d.mark(ctx, guardKeys(d.shown)) // left to run out; without a cache no list is stored
+	}
+	return d.guards.End(ctx)
 }
+
+// flushPart begins the key whose write mark says that an entity is being written to
+// the source.
+const flushPart = "larder.flushing"

@@ -3,6 +3,7 @@ package patterns_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/memory"
 	"github.com/larder-go/larder/patterns"
+	"github.com/larder-go/larder/queue"
 )
 
 // byShelf makes every text depend on its first letter, as a product on its
@@ -21,13 +23,18 @@ var byShelf = patterns.Entity[int, string]{
 
 // newDepending returns a WriteBehind of byShelf, and list, which counts how
 // often the list of a letter had to be loaded.
-func newDepending(t *testing.T, source *shelf) (b *behindBench, list func(letter string) (loads int)) {
+func newDepending(t *testing.T, source patterns.Repository[int, string], opts behindOptions, limits *queue.MemoryOptions) (b *behindBench, list func(letter string) (loads int)) {
 	t.Helper()
 	c, err := memory.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := patterns.NewWriteBehind(t.Context(), c, source, newMemoryQueue(t), byShelf, &behindOptions{Interval: time.Hour})
+	q, err := queue.NewMemory(limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Interval = time.Hour
+	w, err := patterns.NewWriteBehind(t.Context(), c, source, q, byShelf, &opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +44,7 @@ func newDepending(t *testing.T, source *shelf) (b *behindBench, list func(letter
 	})
 	lists := cache.NewTyped[string](c, nil)
 	loads := map[string]int{}
-	return &behindBench{T: t, WriteBehind: w, ctx: t.Context(), source: source}, func(letter string) int {
+	return &behindBench{T: t, WriteBehind: w, ctx: t.Context(), queue: q, cache: c}, func(letter string) int {
 		t.Helper()
 		_, err := lists.GetOrCreateExclusive(t.Context(), "list:"+letter, func(_ context.Context, e *cache.Entry) (string, error) {
 			e.AddToken(cache.KeyToken("shelf", letter))
@@ -55,7 +62,7 @@ func TestBehindExpiresDependentsWhenTheSourceIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newShelf()
 		source.rows[1] = "a1"
-		b, list := newDepending(t, source)
+		b, list := newDepending(t, source, behindOptions{}, nil)
 		for _, letter := range []string{"a", "b", "c"} {
 			list(letter)
 		}
@@ -74,6 +81,94 @@ func TestBehindExpiresDependentsWhenTheSourceIsWritten(t *testing.T) {
 		if got := list("b"); got != 3 {
 			t.Errorf("after the deletion the list was loaded %d times, want 3", got)
 		}
+	})
+}
+
+// gated is a shelf whose saves of some values wait until they are let through.
+type gated struct {
+	*shelf
+	gates map[string]chan struct{}
+}
+
+func (g *gated) Save(ctx context.Context, id int, v string) error {
+	if gate, ok := g.gates[v]; ok {
+		<-gate
+	}
+	return g.shelf.Save(ctx, id, v)
+}
+
+func TestBehindExpiresDependentsOfWhatTheQueueHadNoRoomFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newShelf()
+		source.rows[1] = "a1"
+		b, list := newDepending(t, source, behindOptions{WhenFull: patterns.FullWriteThrough}, &queue.MemoryOptions{MaxEntries: 1})
+		b.save(9, "z9")
+		for _, letter := range []string{"a", "b", "c"} {
+			list(letter)
+		}
+		b.save(1, "b1")
+		if a, b, c := list("a"), list("b"), list("c"); a != 2 || b != 2 || c != 1 {
+			t.Errorf("lists were loaded %d, %d and %d times; want that of the old and of the new value again", a, b, c)
+		}
+	})
+}
+
+// One of two who write an entity to the source at once does not know of the lists
+// that the other has put it into:
+//
+//	caller   reads a1, writes b1, and is done
+//	reader             loads the list b, which shows 1
+//	worker   reads a1,              writes c1, and expires the lists a and c
+//
+// The list b must not stay.
+func TestBehindWritersThatOverlapLeaveNoListStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &gated{newShelf(), map[string]chan struct{}{"b1": make(chan struct{}), "c1": make(chan struct{})}}
+		source.rows[1] = "a1"
+		b, _ := newDepending(t, source, behindOptions{WhenFull: patterns.FullWriteThrough}, &queue.MemoryOptions{MaxEntries: 1})
+		lists := must(patterns.NewQuery(b.cache, b.WriteBehind, func(_ context.Context, letter string) (ids []int, err error) {
+			source.set(func() {
+				for id, v := range source.rows {
+					if v[:1] == letter {
+						ids = append(ids, id)
+					}
+				}
+			})
+			return ids, nil
+		}, patterns.QueryOptions[string, int]{Name: "shelf", Tokens: func(letter string) []cache.Token {
+			return []cache.Token{cache.KeyToken("shelf", letter)}
+		}}))
+		wantIDs := func(letter string, want ...int) {
+			t.Helper()
+			if got, err := lists.IDs(b.ctx, letter); !slices.Equal(got, want) || err != nil {
+				t.Errorf("the list %s has %v, %v; want %v", letter, got, err, want)
+			}
+		}
+		ended := make(chan error, 2)
+		b.save(9, "z9")
+		go func() { ended <- b.Save(b.ctx, 1, "b1") }() // the queue is full
+		synctest.Wait()
+		b.flush() // there is room
+		b.save(1, "c1")
+		go func() { ended <- b.Flush(b.ctx) }()
+		synctest.Wait()
+
+		close(source.gates["b1"])
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		wantIDs("b", 1)
+		close(source.gates["c1"])
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			wantIDs("a")
+			wantIDs("b")
+			wantIDs("c", 1)
+		}
+		time.Sleep(time.Minute) // the last marks have run out
+		wantIDs("b")
 	})
 }
 

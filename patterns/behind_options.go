@@ -170,7 +170,8 @@ type Change[K comparable, V any] struct {
 }
 
 // Applier is the capability of a repository under a WriteBehind that takes
-// writes with their sequences. It is used instead of Save, SaveMany and Delete.
+// writes with their sequences. It is used instead of Save, SaveMany and Delete, also
+// through Hooked.
 type Applier[K comparable, V any] interface {
 	// Apply writes the changes, which are of distinct keys, and returns one error
 	// for each, in their order; nil if there are none. What was applied already

@@ -53,7 +53,14 @@ func (c records[K, V]) encode(r record[K, V]) ([]byte, error) {
 	return c.values.Append(data, r.value)
 }
 
+// decode contains a panic of the codecs: a worker may not die of a payload, and
+// again each time that it is started.
 func (c records[K, V]) decode(data []byte) (r record[K, V], err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("%w: the codec panicked", cache.ErrUndecodable)
+		}
+	}()
 	if len(data) < 2 || data[0] != recordForm || data[1] > recordValue|recordFresh {
 		return r, fmt.Errorf("%w: no queued record", cache.ErrUndecodable)
 	}

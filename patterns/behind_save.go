@@ -44,13 +44,18 @@ func (w *WriteBehind[K, V]) accept(ctx context.Context, r record[K, V]) error {
 		return cache.ErrClosed
 	}
 	defer w.leave()
+	return w.acceptEntered(ctx, r)
+}
+
+// acceptEntered is accept for who has entered.
+func (w *WriteBehind[K, V]) acceptEntered(ctx context.Context, r record[K, V]) error {
 	p := &pendingWrite[K, V]{WriteBehind: w, record: r, key: w.entity.Key(r.id)}
 	if err := p.encode(); err != nil {
 		return err
 	}
 	for full := false; ; full = true {
 		err := p.guarded(ctx, p.enqueue)
-		if full && err != nil && ctx.Err() != nil {
+		if full && err != nil && ctx.Err() != nil && !mayBeQueued(err) {
 			return errors.Join(ctx.Err(), err, queue.ErrFull)
 		}
 		if errors.Is(err, queue.ErrFull) && !full {
@@ -70,6 +75,11 @@ func (w *WriteBehind[K, V]) accept(ctx context.Context, r record[K, V]) error {
 			return errors.Join(err, queue.ErrFull)
 		}
 	}
+}
+
+// mayBeQueued reports whether a write that ended so is, or may be, in the queue.
+func mayBeQueued(err error) bool {
+	return errors.Is(err, cache.ErrOutcomeUnknown) || errors.Is(err, cache.ErrCommittedCacheDegraded)
 }
 
 // enter counts a write in, unless the repository is being closed.
@@ -175,15 +185,16 @@ func (p *pendingWrite[K, V]) guarded(ctx context.Context, accept func(ctx contex
 	if p.cache == nil {
 		return accept(ctx)
 	}
+	keys := []string{p.key}
 	if p.record.has && p.opts.Merge == nil {
 		if opts, keep := p.entity.options(p.record.id, p.record.value); keep {
 			_, err := p.loading.Typed().Write(ctx, p.key, opts, func(ctx context.Context) (V, error) {
-				return p.record.value, accept(ctx)
+				return p.record.value, p.lingering(ctx, keys, accept)
 			})
 			return err
 		}
 	}
-	return p.unfilled(ctx, []string{p.key}, accept)
+	return p.unfilled(ctx, keys, accept)
 }
 
 // unfilled runs change under write marks and leaves nothing in the cache.
@@ -191,12 +202,28 @@ func (w *WriteBehind[K, V]) unfilled(ctx context.Context, keys []string, change 
 	if w.cache == nil {
 		return change(ctx)
 	}
-	err := cache.WriteWith(ctx, w.cache, keys, cache.WriteOptions{}, change)
+	err := cache.WriteWith(ctx, w.cache, keys, cache.WriteOptions{}, func(ctx context.Context) error {
+		return w.lingering(ctx, keys, change)
+	})
 	if _, told := cache.As[cache.Coordinated](w.cache); told {
 		return err
 	}
 	for _, key := range keys { // ends loads that only the view knows of
 		err = errors.Join(err, w.loading.Typed().Remove(ctx, key))
+	}
+	return err
+}
+
+// lingering runs change. If nobody knows what became of it, it may happen yet: then
+// further marks are left to run out, so that nothing from before it is cached.
+func (w *WriteBehind[K, V]) lingering(ctx context.Context, keys []string, change func(ctx context.Context) error) error {
+	err := change(ctx)
+	if errors.Is(err, cache.ErrOutcomeUnknown) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cache.DefaultEndTimeout)
+		defer cancel()
+		if marks, markErr := cache.NewWriting(w.cache, cache.WriteOptions{}); markErr == nil {
+			_ = marks.Mark(ctx, keys...) // a cache that is gone stores nothing either
+		}
 	}
 	return err
 }
@@ -278,7 +305,9 @@ func (p *pendingWrite[K, V]) now(ctx context.Context) error {
 		c.Sequence = sequence
 	}
 	p.counts.through.Add(1)
-	err := p.source.one(ctx, c)
+	err := p.dependently(ctx, []Change[K, V]{c}, func(ctx context.Context) []error {
+		return []error{p.source.one(ctx, c)}
+	})[0]
 	if errors.Is(err, ErrDuplicate) {
 		return nil
 	}

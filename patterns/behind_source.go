@@ -21,7 +21,7 @@ type source[K comparable, V any] struct {
 // all or none were added could not be told apart after a failure.
 func newSource[K comparable, V any](inner Repository[K, V], opts *WriteBehindOptions[K, V]) source[K, V] {
 	s := source[K, V]{inner: inner, classify: opts.Classify}
-	s.applier, _ = any(inner).(Applier[K, V])
+	s.applier = applierOf(inner)
 	if opts.Merge == nil {
 		s.saver, _ = any(inner).(ManySaver[K, V])
 	}

@@ -12,7 +12,8 @@ import (
 // into the queue after the commit.
 type postponed[K comparable, V any] struct {
 	*WriteBehind[K, V]
-	writes []record[K, V]
+	writes  []record[K, V]
+	entered bool // Close waits for them
 }
 
 func (w *WriteBehind[K, V]) postpone(t *transaction, r record[K, V]) error {
@@ -71,11 +72,10 @@ func (p *postponed[K, V]) find(ctx context.Context, ids []K) (map[K]V, error) {
 
 func (p *postponed[K, V]) owner() any { return p.WriteBehind }
 
-// ready refuses the commit if the writes cannot follow it.
+// ready refuses the commit if the writes cannot follow it, and from then on keeps
+// Close waiting for them.
 func (p *postponed[K, V]) ready(context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
+	if p.entered = p.entered || p.enter(); !p.entered {
 		return cache.ErrClosed
 	}
 	return nil
@@ -83,14 +83,24 @@ func (p *postponed[K, V]) ready(context.Context) error {
 
 func (p *postponed[K, V]) until() time.Time { return time.Time{} }
 
-// end puts the writes into the queue, each whatever became of the others.
+// end puts the writes into the queue, each whatever became of the others, and even if
+// ctx has ended by now: they are committed.
 func (p *postponed[K, V]) end(ctx context.Context, o outcome) error {
 	if o != committed {
+		if p.entered {
+			p.leave()
+		}
 		return nil
 	}
+	if err := p.ready(ctx); err != nil { // without a Transactor nobody has asked
+		return err
+	}
+	defer p.leave()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
 	var errs []error
 	for _, r := range p.writes {
-		errs = append(errs, p.accept(ctx, r))
+		errs = append(errs, p.acceptEntered(ctx, r))
 	}
 	return errors.Join(errs...)
 }

@@ -136,7 +136,9 @@ func (b *behindBatch[K, V]) write(ctx context.Context) (more bool) {
 	if len(b.changes) > 0 {
 		b.counts.batches.Add(1)
 		within, cancel := context.WithDeadline(ctx, b.until)
-		errs := b.apply(within)
+		errs := b.dependently(within, b.changes, func(ctx context.Context) []error {
+			return b.source.apply(ctx, b.changes)
+		})
 		cancel()
 		b.judge(ctx, errs)
 	}
@@ -209,6 +211,7 @@ func (b *behindBatch[K, V]) settle(ctx context.Context) (more bool) {
 		more = more || o.Result != queue.Deferred
 	}
 	more = more || len(b.dead) > 0
+	b.repairIncrements(ctx)
 	if len(b.outcomes) > 0 {
 		if _, err := b.queue.Settle(ctx, b.outcomes); err != nil {
 			b.failed(ctx, err)
@@ -218,7 +221,6 @@ func (b *behindBatch[K, V]) settle(ctx context.Context) (more bool) {
 	if len(b.dead) > 0 {
 		b.settleDead(ctx)
 	}
-	b.repairIncrements(ctx)
 	b.settled.tell()
 	return more
 }
@@ -262,7 +264,9 @@ func (b *behindBatch[K, V]) told(ctx context.Context, o queue.Outcome) {
 }
 
 // repairIncrements removes cached sums of increments that are now the source's:
-// one that was computed while they were being written may be off.
+// one of which a part was computed before they were claimed may be off. Later ones
+// are not cached until the queue is told, so it is done before that: if the process
+// dies in between, whoever claims them next does it again.
 func (b *behindBatch[K, V]) repairIncrements(ctx context.Context) {
 	if b.opts.Merge == nil || b.cache == nil {
 		return

@@ -3,6 +3,7 @@ package patterns
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -36,6 +37,7 @@ var (
 	_ ManyFinder[int, int] = (*Hooked[int, int])(nil)
 	_ ManySaver[int, int]  = (*Hooked[int, int])(nil)
 	_ Transactor           = (*Hooked[int, int])(nil)
+	_ Applier[int, int]    = (*Hooked[int, int])(nil)
 )
 
 // NewHooked wraps inner.
@@ -79,12 +81,36 @@ func (h *Hooked[K, V]) SaveMany(ctx context.Context, values map[K]V) error {
 
 // Delete deletes id below, and then tells OnDeleted.
 func (h *Hooked[K, V]) Delete(ctx context.Context, id K) error {
-	return h.after(ctx, h.inner.Delete(ctx, id), func(ctx context.Context) {
-		if h.hooks.OnDeleted != nil {
-			h.hooks.OnDeleted(ctx, id)
-		}
-	})
+	return h.after(ctx, h.inner.Delete(ctx, id), h.deleted(id))
 }
+
+// Apply lets the repository below apply the changes, and tells the hooks of those that
+// it has, but not of what it had before: ErrDuplicate. If it is no Applier, each is
+// errors.ErrUnsupported; a WriteBehind around then saves and deletes.
+func (h *Hooked[K, V]) Apply(ctx context.Context, changes []Change[K, V]) []error {
+	applier := applierOf(h.inner)
+	if applier == nil {
+		return slices.Repeat([]error{errNoApplier}, len(changes))
+	}
+	errs := applier.Apply(ctx, changes)
+	if errs != nil && len(errs) != len(changes) {
+		return errs // which is refused
+	}
+	var calls []func(context.Context)
+	for i, c := range changes {
+		switch {
+		case errs != nil && errs[i] != nil:
+		case c.Deleted:
+			calls = append(calls, h.deleted(c.ID))
+		default:
+			calls = append(calls, h.saved(c.ID, c.Value))
+		}
+	}
+	h.call(ctx, calls)
+	return errs
+}
+
+var errNoApplier = errors.Join(errors.New("larder: the repository applies no changes"), errors.ErrUnsupported)
 
 // Transact runs do in a transaction of the repository below: see
 // WriteThrough.Transact.
@@ -104,6 +130,14 @@ func (h *Hooked[K, V]) saved(id K, v V) func(context.Context) {
 	return func(ctx context.Context) {
 		if h.hooks.OnSaved != nil {
 			h.hooks.OnSaved(ctx, id, v)
+		}
+	}
+}
+
+func (h *Hooked[K, V]) deleted(id K) func(context.Context) {
+	return func(ctx context.Context) {
+		if h.hooks.OnDeleted != nil {
+			h.hooks.OnDeleted(ctx, id)
 		}
 	}
 }

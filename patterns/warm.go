@@ -47,7 +47,8 @@ type WarmProgress struct {
 // Warm looks up all ids, so that they are cached: those that already are cost no
 // load. It never puts an older value over a newer one, since what it stores goes
 // through the same leases as every load. It returns when all are done or ctx has
-// ended; then the error is the context's. ids is read by one goroutine.
+// ended; then the error is the context's. ids is read by the caller's goroutine; its
+// panic is the caller's, too, once the look-ups under way are over.
 func Warm[K comparable, V any](ctx context.Context, entities ManyFinder[K, V], ids iter.Seq[K], opts WarmOptions[K]) (WarmProgress, error) {
 	if err := cache.CheckContext(ctx); err != nil {
 		return WarmProgress{}, err
@@ -74,9 +75,11 @@ func Warm[K comparable, V any](ctx context.Context, entities ManyFinder[K, V], i
 			}
 		})
 	}
-	w.split(ctx, ids, batches)
-	close(batches)
-	all.Wait()
+	func() {
+		defer all.Wait()
+		defer close(batches) // also if ids panics
+		w.split(ctx, ids, batches)
+	}()
 	return w.progress, ctx.Err()
 }
 

@@ -3,6 +3,7 @@ package patterns_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -88,6 +89,30 @@ func TestWarmIsBoundedAndEndsWithItsContext(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+// No goroutine is left, or synctest.Test fails, and what was looked up stays.
+func TestWarmOutlivesItsIDsByNothing(t *testing.T) {
+	for name, end := range map[string]func(){"panic": func() { panic(errSource) }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newTable(map[int]product{1: apple})
+				a := must(patterns.NewCacheAside(openMemory(t), repository(s), entity))
+				ended := make(chan any)
+				go func() {
+					defer func() { ended <- recover() }()
+					_, _ = patterns.Warm(t.Context(), a, func(yield func(int) bool) {
+						yield(1)
+						end()
+					}, patterns.WarmOptions[int]{Batch: 1})
+				}()
+				if p := <-ended; p != nil && p != errSource {
+					t.Errorf("got the panic %v, want that of the ids", p)
+				}
+				wantLoads(t, s, 0, func() { wantFind(t, a, 1, apple) })
+			})
+		})
+	}
 }
 
 func TestSchedule(t *testing.T) {

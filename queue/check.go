@@ -56,9 +56,10 @@ func CheckOutcomes(outcomes []Outcome) error {
 }
 
 // CutReason returns reason as a dead letter keeps it: cut, valid UTF-8 and
-// without NUL, which some stores refuse. It is for queues.
+// without NUL, which some stores refuse. It keeps nothing of reason alive. It is for
+// queues.
 func CutReason(reason string) string {
-	reason = reason[:min(len(reason), MaxReason)]
+	reason = strings.Clone(reason[:min(len(reason), MaxReason)])
 	return strings.ReplaceAll(strings.ToValidUTF8(reason, ""), "\x00", "")
 }
 

@@ -26,7 +26,7 @@ type MemoryOptions struct {
 	// Zero: DefaultMaxEntries. Negative: refused.
 	MaxEntries int
 	// MaxBytes is how much they weigh at most, with their keys and 256 bytes for
-	// each. Zero: DefaultMaxBytes. Negative: refused.
+	// each, but without the reasons of dead letters: MaxReason bytes each. Zero: DefaultMaxBytes. Negative: refused.
 	MaxBytes int64
 }
 

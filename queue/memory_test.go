@@ -3,6 +3,7 @@ package queue_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -120,4 +121,31 @@ func BenchmarkMemoryEnqueue(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// Errors of a source may quote whole documents.
+func TestDeadLettersDoNotKeepLongErrors(t *testing.T) {
+	m := newMemory(t, nil)
+	const many, size = 100, 1 << 20
+	for i := range many {
+		key := fmt.Sprint("key", i)
+		if _, err := m.Enqueue(t.Context(), queue.Write{Key: key}); err != nil {
+			t.Fatal(err)
+		}
+		claims, err := m.Claim(t.Context(), queue.ClaimOptions{Max: 1, Visibility: time.Hour})
+		if err != nil || len(claims) != 1 {
+			t.Fatalf("Claim: got %d, %v; want 1", len(claims), err)
+		}
+		dead := queue.Outcome{Claim: claims[0], Result: queue.Dead, Reason: strings.Repeat("x", size)}
+		if _, err := m.Settle(t.Context(), []queue.Outcome{dead}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	if mem.HeapAlloc > many*size/2 {
+		t.Errorf("the heap has %d bytes, want far less than the %d of the errors", mem.HeapAlloc, many*size)
+	}
+	runtime.KeepAlive(m)
 }

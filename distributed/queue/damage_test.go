@@ -186,3 +186,52 @@ func calls(ctx context.Context, q *redisqueue.Queue, key string) {
 	_, _ = q.Barrier(ctx)
 	_, _ = q.NextSequence(ctx, key)
 }
+
+// What a Flush waits for must end, also if somebody has removed the items.
+func TestNothingIsWaitedForThatIsGone(t *testing.T) {
+	b := newBench(t)
+	b.put("a", "1")
+	b.put("b", "1")
+	claims, err := b.Claim(b.T.Context(), queue.ClaimOptions{Max: 2, Visibility: time.Microsecond})
+	if err != nil || len(claims) != 2 {
+		t.Fatalf("Claim: got %d, %v; want 2", len(claims), err)
+	}
+	if _, err := b.Settle(b.T.Context(), []queue.Outcome{{Claim: claims[0], Result: queue.Failed}}); err != nil {
+		t.Fatal(err)
+	}
+	b.put(claims[1].Key, "2")
+	b.do("del", tag+"items")
+	barrier := queue.Barrier{b.put("c", "1")}
+	if got := b.claim(); len(got) != 1 || got[0].Key != "c" {
+		t.Errorf("Claim: got %d, want what is there", len(got))
+	}
+	if n, err := b.Before(b.T.Context(), barrier); n != 1 || err != nil {
+		t.Errorf("Before: got %d, %v; want what is there", n, err)
+	}
+}
+
+// A key in one set too many is not claimed twice.
+func TestDamagedSetsGiveNothingOutTwice(t *testing.T) {
+	for _, set := range []string{"ready", "waiting"} {
+		b := newBench(t)
+		b.put("a", "1")
+		if got := b.claim(); len(got) != 1 {
+			t.Fatalf("Claim: got %d, want 1", len(got))
+		}
+		b.do("zadd", tag+set, 1, "a")
+		if got := b.claim(); len(got) != 0 || b.Damaged() != 1 {
+			t.Errorf("Claim of what is claimed, and in %s, too: got %d, %d damaged; want 0, 1", set, len(got), b.Damaged())
+		}
+	}
+	b := newBench(t)
+	b.put("a", "1")
+	b.do("zadd", tag+"claimed", 1, "a")
+	if got := b.claim(); len(got) != 1 || got[0].Attempt != 1 {
+		t.Errorf("Claim of what is open, and in claimed, too: got %d; want it once", len(got))
+	}
+	b.do("zrem", tag+"claimed", "a")
+	b.do("zadd", tag+"waiting", 1, "a")
+	if got := b.claim(); len(got) != 1 || got[0].Attempt != 2 {
+		t.Errorf("Claim of what is in the wrong set only: got %d; want it", len(got))
+	}
+}

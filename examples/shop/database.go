@@ -11,7 +11,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	_ "modernc.org/sqlite"             // the driver "sqlite"
+	"modernc.org/sqlite"               // and the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/patterns"
@@ -60,24 +61,66 @@ func openPostgres(dsn string) (*database, error) {
 
 // create makes the tables, and fills them if they are new.
 func (d *database) create(ctx context.Context, s *sources) error {
-	for _, statement := range []string{
-		"CREATE TABLE IF NOT EXISTS products (id INTEGER PRIMARY KEY, name TEXT NOT NULL, category TEXT NOT NULL, cents INTEGER NOT NULL)",
-		"CREATE TABLE IF NOT EXISTS customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT NOT NULL, email TEXT NOT NULL)",
-		"CREATE TABLE IF NOT EXISTS stock (id INTEGER PRIMARY KEY, units INTEGER NOT NULL)",
-		"CREATE TABLE IF NOT EXISTS views (id INTEGER PRIMARY KEY, count BIGINT NOT NULL, sequence BIGINT NOT NULL DEFAULT 0)",
-	} {
-		if _, err := d.db.ExecContext(ctx, statement); err != nil {
-			return err
-		}
-	}
-	if ids, err := s.products.ids(ctx, "1 = 1 ORDER BY id LIMIT 1"); err != nil || len(ids) > 0 {
+	if err := d.connect(ctx); err != nil {
 		return err
 	}
 	return d.Transact(ctx, func(ctx context.Context) error {
+		if err := d.define(ctx,
+			"CREATE TABLE IF NOT EXISTS products (id INTEGER PRIMARY KEY, name TEXT NOT NULL, category TEXT NOT NULL, cents INTEGER NOT NULL)",
+			"CREATE TABLE IF NOT EXISTS customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT NOT NULL, email TEXT NOT NULL)",
+			"CREATE TABLE IF NOT EXISTS stock (id INTEGER PRIMARY KEY, units INTEGER NOT NULL)",
+			"CREATE TABLE IF NOT EXISTS views (id INTEGER PRIMARY KEY, count BIGINT NOT NULL, sequence BIGINT NOT NULL DEFAULT 0)",
+		); err != nil {
+			return err
+		}
+		if ids, err := s.products.ids(ctx, "1 = 1 ORDER BY id LIMIT 1"); err != nil || len(ids) > 0 {
+			return err
+		}
 		return errors.Join(
 			s.products.SaveMany(ctx, filled(productCount, newProduct)),
 			s.customers.SaveMany(ctx, filled(customerCount, newCustomer)),
 			s.stock.SaveMany(ctx, filled(productCount, newStock)))
+	})
+}
+
+// connect opens a first connection. Instances that at the same time make an empty
+// SQLite file one with a write-ahead log are told that it is busy, whatever the busy
+// timeout.
+func (d *database) connect(ctx context.Context) error {
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		err := d.db.PingContext(ctx)
+		var busy *sqlite.Error
+		if !errors.As(err, &busy) || busy.Code() != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// definingLock is the advisory lock of those who define tables.
+const definingLock = 7290
+
+// define runs statements that create what is not there yet, all or none of them.
+// Instances that start together do that, and what depends on it in the same
+// transaction, one after the other: on PostgreSQL two who create a table at once
+// collide, IF NOT EXISTS or not. SQLite has one writer at a time in any case.
+func (d *database) define(ctx context.Context, statements ...string) error {
+	return d.Transact(ctx, func(ctx context.Context) error {
+		if d.dialect == outbox.PostgreSQL {
+			if _, err := d.exec(ctx, "SELECT pg_advisory_xact_lock($1)", definingLock); err != nil {
+				return err
+			}
+		}
+		for _, statement := range statements {
+			if _, err := d.exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

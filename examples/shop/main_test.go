@@ -9,9 +9,11 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder/internal/sqltest"
 	"github.com/larder-go/larder/patterns"
 )
 
@@ -101,6 +103,38 @@ func TestWhatCannotBeOpened(t *testing.T) {
 		if err := s.closeWithin(time.Second); err != nil {
 			t.Errorf("%s: close: %v", name, err)
 		}
+	}
+}
+
+// Instances that find an empty database at once create and fill it once.
+func TestInstancesThatStartTogether(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		startTogether(t, func() config { return config{sqlite: filepath.Join(t.TempDir(), "shop.db")} })
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		server := sqltest.Postgres(t)
+		startTogether(t, func() config { return config{postgres: server.Database(t).DSN} })
+	})
+}
+
+func startTogether(t *testing.T, empty func() config) {
+	for range 3 {
+		c := empty()
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				s, err := openShop(t.Context(), c)
+				if err != nil {
+					t.Errorf("open: %v", err)
+				} else if found, err := s.products.FindMany(t.Context(), []int{1, productCount}); len(found) != 2 {
+					t.Errorf("found %d of 2 products, %v", len(found), err)
+				}
+				if err := s.closeWithin(10 * time.Second); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+		}
+		all.Wait()
 	}
 }
 

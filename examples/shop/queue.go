@@ -41,11 +41,11 @@ func (s *shop) openQueue(ctx context.Context, c config, name string) (queue.Queu
 		}
 		return queue.NewMemory(nil)
 	case inDatabase:
-		q, err := outbox.New(s.database.db, s.database.dialect, &outbox.Options{Table: "queue_" + name})
-		if err != nil {
+		d, table := s.database, "queue_"+name
+		if err := d.define(ctx, outbox.Schema(d.dialect, table)...); err != nil {
 			return nil, err
 		}
-		return q, q.CreateTable(ctx)
+		return outbox.New(d.db, d.dialect, &outbox.Options{Table: table})
 	case onRedis:
 		// Its Preflight refuses a server that may lose what it accepted: one
 		// without appendonly, say.

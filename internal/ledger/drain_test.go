@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/sqltest"
 	"github.com/larder-go/larder/patterns"
 	"github.com/larder-go/larder/queue"
 	"github.com/larder-go/larder/queue/outbox"
@@ -60,7 +61,7 @@ func (b batches) SaveMany(ctx context.Context, values map[int]int64) error {
 // BenchmarkDrain measures how fast what is queued gets into PostgreSQL: one row
 // at a time, as Save does it, and in batches of 100 with SaveMany.
 func BenchmarkDrain(b *testing.B) {
-	db := openDB(b, "pgx", postgres.database(b))
+	db := sqltest.Postgres(b).Database(b).Open(b)
 	if _, err := db.Exec("CREATE TABLE drained (id INTEGER PRIMARY KEY, n BIGINT NOT NULL)"); err != nil {
 		b.Fatal(err)
 	}

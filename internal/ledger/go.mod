@@ -3,10 +3,9 @@ module github.com/larder-go/larder/internal/ledger
 go 1.26.0
 
 require (
-	github.com/jackc/pgx/v5 v5.12.0
 	github.com/larder-go/larder v0.0.0
+	github.com/larder-go/larder/internal/sqltest v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
-	modernc.org/sqlite v1.60.1
 )
 
 require (
@@ -16,6 +15,7 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/pgx/v5 v5.12.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.0.0 // indirect
@@ -30,6 +30,9 @@ require (
 	modernc.org/libc v1.77.1 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
+	modernc.org/sqlite v1.60.1 // indirect
 )
 
 replace github.com/larder-go/larder => ../../
+
+replace github.com/larder-go/larder/internal/sqltest => ../sqltest

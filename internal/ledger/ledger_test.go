@@ -67,16 +67,13 @@ type trial struct {
 func newTrial(t *testing.T, backendName, naiveName string) *trial {
 	t.Helper()
 	b := backends[backendName]
-	dsn := sqliteDSN(t)
-	if b.dialect == outbox.PostgreSQL {
-		dsn = postgres.database(t)
-	}
+	d := database(t, b.dialect)
 	var server *redistest.Instance
 	if b.redis != nil {
 		server = redistest.Server(t, b.redis...)
 		t.Setenv(envRedis, server.Addr())
 	}
-	p, err := newProcess(backendName, dsn)
+	p, err := newProcess(backendName, d.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +91,7 @@ func newTrial(t *testing.T, backendName, naiveName string) *trial {
 	}
 	folder := t.TempDir()
 	return &trial{T: t, process: p, folder: folder, server: server, env: []string{
-		envQueue + "=" + backendName, envDSN + "=" + dsn, envNaive + "=" + naiveName, envFolder + "=" + folder,
+		envQueue + "=" + backendName, envDSN + "=" + d.DSN, envNaive + "=" + naiveName, envFolder + "=" + folder,
 	}}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/sqltest"
 	"github.com/larder-go/larder/queue"
 	"github.com/larder-go/larder/queue/outbox"
 	"github.com/larder-go/larder/queue/queuetest"
@@ -20,22 +22,21 @@ import (
 func TestMain(m *testing.M) {
 	logging.Disable() // go-redis's notes of a server that was killed
 	child()
-	defer postgres.stop()
 	m.Run()
 }
 
 // dialects are the databases that an outbox is tested in.
-func dialects() map[string]dialect {
-	return map[string]dialect{
-		"PostgreSQL": {outbox.PostgreSQL, "pgx", postgres.database},
-		"SQLite":     {outbox.SQLite, "sqlite", sqliteDSN},
-	}
-}
+var dialects = map[string]outbox.Dialect{"PostgreSQL": outbox.PostgreSQL, "SQLite": outbox.SQLite}
 
-type dialect struct {
-	outbox.Dialect
-	driver string
-	dsn    func(tb testing.TB) string
+// database returns an empty database that speaks d.
+func database(tb testing.TB, d outbox.Dialect) sqltest.Database {
+	tb.Helper()
+	if d == outbox.PostgreSQL {
+		return sqltest.Postgres(tb).Database(tb)
+	}
+	db := sqltest.SQLite(tb)
+	db.DSN = strings.Replace(db.DSN, "_txlock=immediate&", "", 1) // the outbox does without
+	return db
 }
 
 func newOutbox(tb testing.TB, db *sql.DB, d outbox.Dialect, table string) *outbox.Queue {
@@ -48,22 +49,22 @@ func newOutbox(tb testing.TB, db *sql.DB, d outbox.Dialect, table string) *outbo
 }
 
 func TestOutboxKeepsTheContract(t *testing.T) {
-	for name, d := range dialects() {
+	for name, d := range dialects {
 		t.Run(name, func(t *testing.T) {
-			db := openDB(t, d.driver, d.dsn(t))
+			db := database(t, d).Open(t)
 			var n atomic.Int64
 			tables := map[queue.Queue]string{}
 			queuetest.Run(t, queuetest.Config{
 				New: func(tb testing.TB) queue.Queue {
 					table := fmt.Sprint("queue_", n.Add(1))
-					q := newOutbox(tb, db, d.Dialect, table)
+					q := newOutbox(tb, db, d, table)
 					tables[q] = table
 					if err := q.CreateTable(context.Background()); err != nil {
 						tb.Fatal(err)
 					}
 					return q
 				},
-				Reopen: func(tb testing.TB, q queue.Queue) queue.Queue { return newOutbox(tb, db, d.Dialect, tables[q]) },
+				Reopen: func(tb testing.TB, q queue.Queue) queue.Queue { return newOutbox(tb, db, d, tables[q]) },
 				Unit:   60 * time.Millisecond,
 			})
 		})
@@ -71,12 +72,12 @@ func TestOutboxKeepsTheContract(t *testing.T) {
 }
 
 func TestOutboxPreflight(t *testing.T) {
-	for name, d := range dialects() {
+	for name, d := range dialects {
 		t.Run(name, func(t *testing.T) {
 			ctx := context.Background()
-			db := openDB(t, d.driver, d.dsn(t))
+			db := database(t, d).Open(t)
 			db.SetMaxOpenConns(1) // settings are a connection's
-			q := newOutbox(t, db, d.Dialect, "queue")
+			q := newOutbox(t, db, d, "queue")
 			if err := q.Preflight(ctx); err == nil {
 				t.Error("Preflight without a table: got no error")
 			}
@@ -89,7 +90,7 @@ func TestOutboxPreflight(t *testing.T) {
 				t.Errorf("Preflight: got %v, want no error", err)
 			}
 			weaken := map[outbox.Dialect]string{outbox.PostgreSQL: "SET synchronous_commit = off", outbox.SQLite: "PRAGMA synchronous = OFF"}
-			if _, err := db.Exec(weaken[d.Dialect]); err != nil {
+			if _, err := db.Exec(weaken[d]); err != nil {
 				t.Fatal(err)
 			}
 			if err := q.Preflight(ctx); !errors.Is(err, queue.ErrVolatile) {
@@ -100,7 +101,7 @@ func TestOutboxPreflight(t *testing.T) {
 }
 
 func TestOutboxRefusesBadOptions(t *testing.T) {
-	db := openDB(t, "sqlite", sqliteDSN(t))
+	db := sqltest.SQLite(t).Open(t)
 	for name, err := range map[string]error{
 		"no database":   second(outbox.New(nil, outbox.SQLite, nil)),
 		"dialect":       second(outbox.New(db, 0, nil)),

@@ -107,15 +107,15 @@ func (q *Queue) serially(ctx context.Context, do func(ctx context.Context, conn 
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
 	committed := false
-	defer func() {
+	defer func() { // also if it failed to begin: ctx may have ended once it had
 		if !committed {
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
 	}()
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
 	if err := do(ctx, conn); err != nil {
 		return err
 	}

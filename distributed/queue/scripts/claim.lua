@@ -40,18 +40,29 @@ end
 
 local answer, left = {0, text(now)}, tonumber(ARGV[3])
 
+-- Whether a key that should not be in this set is in one where it should be.
+local function elsewhere(key, state)
+  if state == CLAIMED then
+    return redis.call('ZSCORE', KEYS[3], key)
+  end
+  return redis.call('ZSCORE', KEYS[2], key) or redis.call('ZSCORE', KEYS[6], key)
+end
+
 -- Claims a key. It says false if there is no more room in the answer.
 local function claim(key, set)
   local s = slot(key, redis.call('HGET', KEYS[1], 'h' .. key))
+  local lapsed = set == 3
   if not s then
+    damaged = damaged + 1
+    redis.call('ZREM', KEYS[set], key)
+    redis.call('ZREM', KEYS[5], 'h' .. key, 't' .. key)
+    return true
+  end
+  if s.state == DEAD or s.state ~= (lapsed and CLAIMED or READY) and elsewhere(key, s.state) then
     damaged = damaged + 1
     redis.call('ZREM', KEYS[set], key)
     return true
   end
-  if s.state == DEAD then -- it was damaged
-    return true
-  end
-  local lapsed = set == 3
   local size = lapsed and s.tail and s.tail.whole == 1 and s.tail.size or s.head.size
   if size > left and #answer > 2 then
     return false
