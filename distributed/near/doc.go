@@ -29,6 +29,9 @@
 //     must be in this mode, with the same bound. What others change, plain caches
 //     and foreign clients, shows within the bound.
 //
+// With Sentinel it is asked several times in a bound which server is the primary, and
+// contact with another one does not count.
+//
 // Where the server cannot tell of changes (Redis before 6, a proxy, a user who may
 // not, a redis.Ring) a value is held for the bound, counted from before it was read: so Bounded
 // holds. Validate needs no news. Ack then serves nothing from here.
@@ -53,5 +56,6 @@
 //
 // Bounds and leases count on the monotonic clock: a machine that is suspended as a
 // whole may be late by as much. Leases in mode Ack end too soon if the server's clock
-// is set forward. What Redis forgets in a failover, no one tells.
+// is set forward. What Redis forgets in a failover, no one tells; nor does a Sentinel
+// that has not heard of one yet.
 package near

@@ -52,7 +52,7 @@ func newRigOf(tb testing.TB, opts Options, h *hand) *rig {
 	r := &rig{tb: tb, ctx: context.Background(), mini: mini, client: redistest.MiniClient(tb, mini), hand: h}
 	opts.Remote.Prefix = prefix
 	var err error
-	r.near, err = build(r.client, &opts, func(s signals) listener {
+	r.near, err = build(r.client, &opts, func(_ redis.UniversalClient, s signals) listener {
 		h.signals = s
 		return h
 	})

@@ -31,6 +31,7 @@ type Cache struct {
 	tier     distributed.Tier
 	local    *memory.Cache
 	listener listener
+	follower *follower // nil without Sentinel
 	// ownClient is closed at the end, if it is not nil.
 	ownClient redis.UniversalClient
 	closed    atomic.Bool // whether it was
@@ -75,25 +76,31 @@ func New(client redis.UniversalClient, opts *Options) (*Cache, error) {
 		opts = &Options{}
 	}
 	o := opts.withDefaults()
-	return build(client, opts, func(s signals) listener { return listen(client, &o, s) })
+	return build(client, opts, func(client redis.UniversalClient, s signals) listener { return listen(client, &o, s) })
 }
 
-// build is New with a listener of the caller's.
-func build(client redis.UniversalClient, opts *Options, listen func(signals) listener) (*Cache, error) {
+// build is New with a listener of the caller's, to the servers of the client that it
+// is given.
+func build(client redis.UniversalClient, opts *Options, listen func(redis.UniversalClient, signals) listener) (*Cache, error) {
 	o := opts.withDefaults()
 	local, errLocal := memory.New(&o.Local)
 	remoteOptions := o.Remote
 	remoteOptions.CloseClient = false // before it is certain that there is a cache
+	given := client
+	follower := follow(client, o.Bound)
+	if follower != nil {
+		client = follower.client
+	}
 	remote, errRemote := distributed.New(client, &remoteOptions)
 	if err := errors.Join(opts.check(), errLocal, errRemote); err != nil {
-		return nil, errors.Join(err, closeUnused(local, remote))
+		return nil, errors.Join(err, closeUnused(local, remote, follower))
 	}
 	c := &Cache{
 		Cache: remote, mode: o.Mode, bound: o.Bound, observer: o.Remote.Observer,
-		tier: remote.Tier(), local: local,
+		tier: remote.Tier(), local: local, follower: follower,
 	}
 	if o.Remote.CloseClient {
-		c.ownClient = client
+		c.ownClient = given
 	}
 	c.contact.init(c)
 	c.guard.init()
@@ -102,7 +109,12 @@ func build(client redis.UniversalClient, opts *Options, listen func(signals) lis
 	if c.mode == Ack {
 		s = c.startAcks(s)
 	}
-	c.listener = listen(s)
+	if c.follower != nil {
+		made := s.Contact
+		s.Contact = func(asOf time.Time) { made(c.follower.limit(asOf)) }
+		c.follower.start()
+	}
+	c.listener = listen(client, s)
 	close(c.contact.begun)
 	if yes, known := c.listener.Supported(); known && !yes {
 		c.contact.lost(tracking.ErrUnsupported)
@@ -110,13 +122,16 @@ func build(client redis.UniversalClient, opts *Options, listen func(signals) lis
 	return c, nil
 }
 
-// closeUnused closes those of two tiers that there are.
-func closeUnused(local *memory.Cache, remote *distributed.Cache) (err error) {
+// closeUnused closes what there is of a cache that will not be.
+func closeUnused(local *memory.Cache, remote *distributed.Cache, follower *follower) (err error) {
 	if local != nil {
 		err = local.Close(context.Background())
 	}
 	if remote != nil {
 		err = errors.Join(err, remote.Close(context.Background()))
+	}
+	if follower != nil {
+		err = errors.Join(err, follower.client.Close())
 	}
 	return err
 }
@@ -132,6 +147,9 @@ func (c *Cache) Close(ctx context.Context) error {
 		err = errors.Join(err, c.acks.close(ctx))
 	}
 	err = errors.Join(err, c.local.Close(ctx), c.Cache.Close(ctx))
+	if c.follower != nil {
+		err = errors.Join(err, c.follower.close(ctx))
+	}
 	if c.ownClient != nil && !c.closed.Swap(true) {
 		err = errors.Join(err, c.ownClient.Close())
 	}

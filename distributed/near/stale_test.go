@@ -165,7 +165,7 @@ func newTrial(t *testing.T, s subject) *trial {
 		if i == 0 {
 			opts.Remote.Budget = 5 * time.Second
 		}
-		c, err := build(client, &opts, func(sig signals) listener {
+		c, err := build(client, &opts, func(client redis.UniversalClient, sig signals) listener {
 			if s.listen != nil {
 				sig = s.listen(sig)
 			}

@@ -36,13 +36,18 @@ var tea = product{ID: 42, Name: strings.Repeat("tea ", 25), Price: 350}
 
 func serve(b *testing.B) string {
 	b.Helper()
+	return start(b).Addr
+}
+
+func start(b *testing.B) *redisserver.Server {
+	b.Helper()
 	server, err := redisserver.Start(b.Context())
 	if errors.Is(err, redisserver.ErrMissing) {
 		b.Skip(err)
 	}
 	check(b, err)
 	b.Cleanup(func() { _ = server.Close() })
-	return server.Addr
+	return server
 }
 
 func check(b *testing.B, err error) {
@@ -55,8 +60,13 @@ func check(b *testing.B, err error) {
 // openNear returns a near cache in contact, with a client of its own.
 func openNear(b *testing.B, addr string, mode near.Mode) *near.Cache {
 	b.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
-	c, err := near.New(client, &near.Options{Mode: mode, Remote: distributed.Options{Prefix: prefix, Budget: 5 * time.Second, CloseClient: true}})
+	return openNearOf(b, addr, near.Options{Mode: mode})
+}
+
+func openNearOf(b *testing.B, addr string, opts near.Options) *near.Cache {
+	b.Helper()
+	opts.Remote = distributed.Options{Prefix: prefix, Budget: 5 * time.Second, CloseClient: true}
+	c, err := near.New(redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true}), &opts)
 	check(b, err)
 	b.Cleanup(func() { _ = c.Close(context.Background()) })
 	for c.Contact().State != near.Connected {
