@@ -77,19 +77,19 @@ func (w *witness) note() {
 
 // excuse returns for how long nobody in this process heard of the context's end, or
 // who had heard of it may not have run: until the witness did; from when the process
-// was stopped; and for as long as one of its threads waited for a processor.
+// was stopped; and for as long as threads that may have been needed, one after the
+// other, waited for a processor.
 func (w *witness) excuse() time.Duration {
 	<-w.noted
 	excuse := max(0, w.told-w.due)
 	if at := w.stopped.Load(); at > w.told {
 		excuse += now() - at
 	}
-	var longest int64
 	for id, after := range threads() {
 		before := w.waits[id]
-		longest = max(longest, waits{after.sum - before.sum, after.n - before.n}.inTheWay())
+		excuse += waits{after.sum - before.sum, after.n - before.n}.inTheWay()
 	}
-	return time.Duration(excuse + longest)
+	return time.Duration(excuse)
 }
 
 // waits are those of a thread that is ready to run for a processor.

@@ -83,13 +83,15 @@ func (w *worker) call(ctx context.Context, t *tally, d time.Duration, do func(ct
 	}
 	if over > overrunAllowed {
 		excuse := seen.excuse()
-		w.report("a call outlived its context of %v by %v, for %v of which the machine is to blame", d, over, excuse)
+		say := w.report
+		if over-excuse > overrunAllowed {
+			t.overruns.Add(1)
+			say = w.Say
+		}
+		say("phase %d: a call outlived its context of %v by %v, for %v of which the machine is to blame", w.Board.phase.Load(), d, over, excuse)
 		over -= excuse
 	}
 	raise(&t.overrun, int64(over))
-	if over > overrunAllowed {
-		t.overruns.Add(1)
-	}
 	return err, true
 }
 
