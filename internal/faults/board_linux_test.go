@@ -48,6 +48,7 @@ type tally struct {
 // node is what one process says of itself.
 type node struct {
 	ready     atomic.Bool
+	stopped   atomic.Int64 // when it was stopped (SIGSTOP), which the test says
 	recovered atomic.Int64 // the last epoch after which it was found well
 	took      atomic.Int64 // for how long it was not, from the fault's end
 	held      atomic.Int64 // for how long of that the machine kept it from being well

@@ -56,8 +56,9 @@
 // For how long calls outlive their contexts is. So each call that is late has a
 // witness: a function that is told of the same context's end and does nothing else.
 // By how much it is late itself is subtracted, and for how long from then on the
-// process was stopped, or its threads waited for a processor (schedstat). That may be
-// too much where several wait at once, but on an idle machine it is nothing.
+// process was stopped, or its threads waited for a processor (schedstat; of each no
+// more than four average waits). That may be too much where several wait at once, but
+// on an idle machine it is nothing.
 //
 // Recovery is, too: a call has 100 ms for all its round trips, and on a machine so
 // busy that a bare one takes 25 ms, through the test's process and past all faults,

@@ -3,12 +3,14 @@ package faults_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,13 +24,7 @@ import (
 func measured(t *testing.T, within time.Duration, do func(context.Context) error) *tally {
 	t.Helper()
 	w := &worker{Worker: &swarmtest.Worker[assignment, board]{Board: &board{}}}
-	ctx, end := context.WithCancel(t.Context())
-	var ticking sync.WaitGroup
-	ticking.Go(func() { w.machine.tick(ctx) })
-	defer ticking.Wait()
-	defer end()
-	until(t, "the first tick", func() bool { return w.machine.ticked.Load() != 0 })
-	_, _ = w.call(ctx, w.phase(), within, do)
+	_, _ = w.call(t.Context(), w.phase(), within, do)
 	return w.phase()
 }
 
@@ -67,21 +63,41 @@ func TestWaitForAProcessorIsSeen(t *testing.T) {
 	if _, err := os.Stat("/proc/thread-self/schedstat"); err != nil {
 		t.Skip("the kernel does not tell for how long threads wait")
 	}
-	threads := 4 * runtime.NumCPU()
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
-	before := queued()
+	spinners := 4 * runtime.NumCPU()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(spinners))
 	end := time.Now().Add(300 * time.Millisecond)
+	var waited atomic.Int64
 	var all sync.WaitGroup
-	for range threads {
+	for range spinners {
 		all.Go(func() {
 			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			me := fmt.Sprintf("/proc/self/task/%d/schedstat", syscall.Gettid())
+			before := threads()[me]
 			for time.Now().Before(end) {
 			}
+			waited.Add(threads()[me].sum - before.sum)
 		})
 	}
 	all.Wait()
-	if waited := queued() - before; waited < 100*time.Millisecond {
-		t.Errorf("%d threads have waited for %v altogether, want 100ms at least", threads, waited)
+	if got := time.Duration(waited.Load()); got < 100*time.Millisecond {
+		t.Errorf("%d threads have waited for %v altogether, want 100ms at least", spinners, got)
+	}
+}
+
+func TestManyShortWaitsAreNotInTheWay(t *testing.T) {
+	for _, c := range []struct {
+		waits
+		want int64
+	}{
+		{waits{0, 0}, 0},
+		{waits{sum: 300, n: 1}, 300},
+		{waits{sum: 300, n: 4}, 300},
+		{waits{sum: 1000, n: 100}, 40},
+	} {
+		if got := c.inTheWay(); got != c.want {
+			t.Errorf("%+v: got %d, want %d", c.waits, got, c.want)
+		}
 	}
 }
 

@@ -17,18 +17,11 @@ import (
 // a hundred times what it takes on an idle one. A removal makes up to three.
 const slowTrip = 25 * time.Millisecond
 
-// step is how long the timers are by which a process sees whether it runs at all.
-const step = 5 * time.Millisecond
-
-// machine tells what is the machine's doing, and not the cache's. It makes round
-// trips that no fault touches, all the time, and looks at how long they take; and it
-// sets timers, and looks at how late they are.
+// machine tells what is the machine's doing, and not the cache's: it makes round
+// trips that no fault touches, all the time, and looks at how long they take.
 type machine struct {
 	began atomic.Int64 // the trip that is under way; 0: none is
 	slow  atomic.Int64 // when the last slow one was over
-
-	ticked atomic.Int64 // when the last timer was set
-	missed atomic.Int64 // by how much they were late, all of them
 }
 
 // watch makes round trips until ctx ends. One is twice that to a server in the
@@ -64,66 +57,72 @@ func (m *machine) slowUntil(now int64) int64 {
 	return m.slow.Load()
 }
 
-// tick sets timers until ctx ends.
-func (m *machine) tick(ctx context.Context) {
-	for ctx.Err() == nil {
-		m.ticked.Store(now())
-		time.Sleep(step)
-		m.missed.Add(now() - m.ticked.Load() - int64(step))
-	}
-}
+// witness waits for the end of a context and does nothing else, so that it is late
+// to hear of it on the machine's account only.
+type witness struct {
+	due     int64         // when the context should end
+	stopped *atomic.Int64 // when this process was stopped
 
-// idle is for how long this process has not run, although it wanted to: what timers
-// were late by, or what threads have waited for a processor, all together. The one
-// knows that the process was stopped, and the other that one of its threads had to
-// wait while another ran.
-func (m *machine) idle() (timers, threads time.Duration) {
-	pending := max(0, now()-m.ticked.Load()-int64(step))
-	return time.Duration(m.missed.Load() + pending), queued()
-}
-
-// lateness is by how much what waits for a context is late to hear of its end, on
-// the machine's account.
-type lateness struct {
-	machine *machine
-	due     int64 // when the context should end
-
-	noted           chan struct{} // closed when the rest is set
-	told            int64         // when it has, for somebody who just waits for that
-	timers, threads time.Duration // machine.idle by then
+	noted chan struct{} // closed when the rest is set
+	told  int64         // when it has, for the witness
+	waits map[string]waits
 }
 
 // note is called when the context has ended.
-func (l *lateness) note() {
-	l.timers, l.threads = l.machine.idle()
-	l.told = now() // after that: what comes between is not in the sums
-	close(l.noted)
+func (w *witness) note() {
+	w.waits = threads()
+	w.told = now() // after that: what comes between is not in there
+	close(w.noted)
 }
 
-// excuse returns for how long, since the context should have ended, nobody in this
-// process was told of it, or the process did not run.
-func (l *lateness) excuse() time.Duration {
-	<-l.noted
-	timers, threads := l.machine.idle()
-	return max(0, time.Duration(l.told-l.due)) + max(timers-l.timers, threads-l.threads)
+// excuse returns for how long nobody in this process heard of the context's end, or
+// who had heard of it may not have run: until the witness did; from when the process
+// was stopped; and for as long as threads that may have been needed, one after the
+// other, waited for a processor.
+func (w *witness) excuse() time.Duration {
+	<-w.noted
+	excuse := max(0, w.told-w.due)
+	if at := w.stopped.Load(); at > w.told {
+		excuse += now() - at
+	}
+	for id, after := range threads() {
+		before := w.waits[id]
+		excuse += waits{after.sum - before.sum, after.n - before.n}.inTheWay()
+	}
+	return time.Duration(excuse)
 }
 
-// queued is for how long threads of this process have been ready to run and were
-// not running, all together.
-func queued() (sum time.Duration) {
+// waits are those of a thread that is ready to run for a processor.
+type waits struct{ sum, n int64 }
+
+// inTheWay is how long a call can have been held up by them: it needs a thread a few
+// times before it returns, however often that waits for other reasons.
+func (w waits) inTheWay() int64 {
+	const few = 4
+	if w.n <= few {
+		return w.sum
+	}
+	return few * w.sum / w.n
+}
+
+// threads returns how long the threads of this process have waited so far, by their
+// ids.
+func threads() map[string]waits {
 	files, err := filepath.Glob("/proc/self/task/*/schedstat")
 	if err != nil {
 		panic(err) // the pattern is a good one
 	}
+	all := make(map[string]waits, len(files))
 	for _, f := range files {
-		var ran, waited int64
 		text, err := os.ReadFile(f)
 		if err != nil {
 			continue // a thread that has ended
 		}
-		if n, _ := fmt.Sscan(string(text), &ran, &waited); n == 2 {
-			sum += time.Duration(waited)
+		var ran int64
+		var w waits
+		if n, _ := fmt.Sscan(string(text), &ran, &w.sum, &w.n); n == 3 {
+			all[f] = w
 		}
 	}
-	return sum
+	return all
 }

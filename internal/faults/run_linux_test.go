@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,6 +57,9 @@ func start(t *testing.T, subject string) *run {
 
 func (r *run) signal(i int, s os.Signal) {
 	r.t.Helper()
+	if s == syscall.SIGSTOP {
+		r.board.nodes[i].stopped.Store(now())
+	}
 	if err := r.workers[i].Signal(s); err != nil {
 		r.t.Fatal(err)
 	}

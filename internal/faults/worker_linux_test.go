@@ -54,7 +54,6 @@ func (w *worker) run(ctx context.Context) {
 			w.Fail("cannot measure: %v", err)
 		}
 	})
-	all.Go(func() { w.machine.tick(ctx) })
 	all.Go(func() { w.write(ctx) })
 	all.Go(func() { w.recover(ctx) })
 	for range readersEach {
@@ -73,24 +72,26 @@ func (w *worker) run(ctx context.Context) {
 // returned, and counts by how much it was outlived, without what the machine is to
 // blame for.
 func (w *worker) call(ctx context.Context, t *tally, d time.Duration, do func(ctx context.Context) error) (err error, ended bool) {
-	late := lateness{machine: &w.machine, due: now() + int64(d), noted: make(chan struct{})}
+	seen := witness{due: now() + int64(d), stopped: &w.me().stopped, noted: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	inTime := context.AfterFunc(ctx, late.note)
+	inTime := context.AfterFunc(ctx, seen.note)
 	err = do(ctx)
-	over := time.Duration(now() - late.due)
+	over := time.Duration(now() - seen.due)
 	if inTime() {
 		return err, over >= 0
 	}
 	if over > overrunAllowed {
-		excuse := late.excuse()
-		w.report("a call outlived its context of %v by %v, for %v of which the machine is to blame", d, over, excuse)
+		excuse := seen.excuse()
+		say := w.report
+		if over-excuse > overrunAllowed {
+			t.overruns.Add(1)
+			say = w.Say
+		}
+		say("phase %d: a call outlived its context of %v by %v, for %v of which the machine is to blame", w.Board.phase.Load(), d, over, excuse)
 		over -= excuse
 	}
 	raise(&t.overrun, int64(over))
-	if over > overrunAllowed {
-		t.overruns.Add(1)
-	}
 	return err, true
 }
 
