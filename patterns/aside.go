@@ -71,6 +71,9 @@ func newWriter[K comparable, V any](c cache.Cache, inner Repository[K, V], entit
 	_, leaser := cache.As[cache.Leaser](c)
 	w.alone = !coordinated || !leaser
 	w.mend = func(_ context.Context, _ func(context.Context) error, err error) error { return err }
+	if entity.Intents != nil {
+		return w, w.useIntents()
+	}
 	return w, nil
 }
 

@@ -137,6 +137,9 @@ func (w *WriteBehind[K, V]) check(ctx context.Context) (err error) {
 
 // checkCache makes the view of the cache.
 func (w *WriteBehind[K, V]) checkCache() error {
+	if w.entity.Intents != nil {
+		return refuse("Entity.Intents", "a store of them", "are for wrappers that write the source")
+	}
 	if w.cache == nil && w.entity.Dependents == nil {
 		return nil
 	}
