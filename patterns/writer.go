@@ -27,8 +27,9 @@ import (
 //
 // A process that dies anywhere leaves marks, which run out, and nothing that they
 // guard; so does one whose outcome is unknown, since the source may still commit it.
-// If the cache cannot be reached steps 2 and 3 are left out, unless the write is
-// strict, and what remains of the others is reported.
+// If the cache cannot be reached steps 1 to 3 are left out, unless the write is
+// strict, and what remains of the others is reported. With Entity.Intents what was
+// left out is noted in the source's transaction, before it is written.
 type writer[K comparable, V any] struct {
 	*reader[K, V]
 	regions cache.Regions
