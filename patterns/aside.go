@@ -12,7 +12,9 @@ import (
 // pattern for what is read more often than written.
 //
 // Reads are cache.Loading's: one load per key, and if the cache fails the source
-// is read. Writes are guarded as described at [WriteThrough], and store nothing.
+// is read. Writes are guarded as described at [WriteThrough], and store nothing. If
+// the cache cannot be reached they go ahead, as its policy Invalidate has it; with
+// Entity.Intents nothing of that stays stale.
 //
 // It has FindMany, SaveMany and Transact whatever the repository below has: what
 // that lacks is done one by one, and Transact without a Transactor below runs its
@@ -71,6 +73,9 @@ func newWriter[K comparable, V any](c cache.Cache, inner Repository[K, V], entit
 	_, leaser := cache.As[cache.Leaser](c)
 	w.alone = !coordinated || !leaser
 	w.mend = func(_ context.Context, _ func(context.Context) error, err error) error { return err }
+	if entity.Intents != nil {
+		return w, w.useIntents()
+	}
 	return w, nil
 }
 

@@ -35,6 +35,9 @@ import (
 // looks into the queue first and then into the source; what it finds in neither
 // was in the source before it asked.
 //
+// If the cache cannot be reached the write goes ahead without a mark: a cache that
+// comes back with what it had before shows the old entry until its TTL has passed.
+//
 // All processes that read or write these entities must share the queue: with a
 // memory queue that is one process, and its cache should end with it, too, or what
 // is lost with the queue stays readable. What else reads the source sees writes
@@ -139,6 +142,9 @@ func (w *WriteBehind[K, V]) check(ctx context.Context) (err error) {
 
 // checkCache makes the view of the cache.
 func (w *WriteBehind[K, V]) checkCache() error {
+	if w.entity.Intents != nil {
+		return refuse("Entity.Intents", "a store of them", "are for wrappers that write the source")
+	}
 	if w.cache == nil && w.entity.Dependents == nil {
 		return nil
 	}
@@ -209,7 +215,12 @@ func (w *WriteBehind[K, V]) start() {
 //
 // With WriteBehindOptions.Merge it is what the source has and all queued
 // increments, as one. While an increment is being written it may be counted
-// twice; such a value is not cached.
+// twice; such a value is not cached. Each Save removes the cached sum: it cannot be
+// added to in its place, since another process may add to it between a look at it and
+// the mark. So the next Find asks the queue and the source, and while the source is
+// unavailable its error is that of the source, though the increments are safe in the
+// queue. Keep an entry of its own, with cache.Freshness.StaleIfError, for sums that
+// are to be shown even then.
 func (w *WriteBehind[K, V]) Find(ctx context.Context, id K) (V, error) {
 	var zero V
 	if err := cache.CheckContext(ctx); err != nil {

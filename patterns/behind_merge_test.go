@@ -184,6 +184,50 @@ func TestBehindSumsWhileBeingWrittenAreNotCached(t *testing.T) {
 	})
 }
 
+// Increments wait in the queue while the source is away; their sum needs what it has,
+// unless that is known to be nothing.
+func TestBehindSumsNeedTheSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := &unread{}
+		b := newBehindBench(t, behindOptions{Interval: time.Hour, Merge: appended}, nil, func(s *shelf) patterns.Repository[int, string] {
+			s.add = true
+			s.rows[1], s.rows[2] = "a", "b"
+			away.shelf = s
+			return away
+		})
+		b.finds(1, "a") // cached now
+		b.finds(2, "b")
+		away.err = errSource
+		b.finds(1, "a")
+		b.save(1, "b")
+		if v, err := b.Find(b.ctx, 1); !errors.Is(err, errSource) {
+			t.Errorf("Find: got %q, %v; want the error of the source", v, err)
+		}
+		if err := b.Delete(b.ctx, 2); err != nil {
+			t.Fatal(err)
+		}
+		b.save(2, "x")
+		b.finds(2, "x")
+		away.err = nil
+		b.finds(1, "ab")
+		b.flush()
+		b.source.has(t, map[int]string{1: "ab", 2: "x"})
+	})
+}
+
+// unread is a shelf whose reads fail.
+type unread struct {
+	*shelf
+	err error
+}
+
+func (s *unread) Find(ctx context.Context, id int) (string, error) {
+	if s.err != nil {
+		return "", s.err
+	}
+	return s.shelf.Find(ctx, id)
+}
+
 // lateAnswer is a shelf that does not answer a Save for long after it has it.
 type lateAnswer struct {
 	*shelf

@@ -75,7 +75,7 @@ type WriteBehindOptions[K comparable, V any] struct {
 	// added to what it has, and so must its Save do. Merge returns older and newer
 	// as one; it must be associative and change neither. Increments that wait are
 	// merged; those that the source may have stay as they were. See
-	// WriteBehind.Find for what readers see.
+	// WriteBehind.Find for what readers see, and when they need the source.
 	Merge func(older, newer V) V
 
 	// Park keeps writes of a key behind one that is dead, until that is retried or

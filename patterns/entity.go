@@ -30,6 +30,13 @@ type Entity[K comparable, V any] struct {
 	// ShouldCache reports whether this value is to be cached. nil: every value.
 	ShouldCache func(id K, v V) bool
 
+	// Intents note what the cache cannot be told before a write that goes ahead
+	// all the same, so that it can be told by others if this process dies: see
+	// patterns/intents. nil: nobody does. They need a repository with transactions
+	// (Transactor), in which each write then is, and a cache with cache.WriteMarker;
+	// a WriteBehind refuses them.
+	Intents Intents
+
 	// Typed configures the typed view of the cache: codec, defaults, and with
 	// NegativeTTL how long it is remembered that the source has no such entity.
 	Typed cache.TypedOptions[V]

@@ -18,9 +18,9 @@ import (
 // A read that starts after Save or Delete returned nil sees no older value, in any
 // process; nor does a list that a Query cached. What a transaction writes is seen
 // by nobody before its commit, and never if it is rolled back. If the process dies
-// on the way, at any point, nothing stale is left: the write marks run out (30
-// seconds unless WriteThroughOptions.Write says otherwise) and until then readers
-// are served by the source. If several processes write one entity at once none of
+// on the way, at any point after it could mark the entry, nothing stale is left: the
+// write marks run out (30 seconds unless WriteThroughOptions.Write says otherwise)
+// and until then readers are served by the source. If several processes write one entity at once none of
 // their values is stored, but what the source has after all of them.
 //
 // A write that ends with cache.ErrOutcomeUnknown, or because its context has ended,
@@ -29,8 +29,14 @@ import (
 // The value stored is the one that was handed to Save: if the source changes it
 // (defaults, triggers) use CacheAside.
 //
+// # Without the cache
+//
 // If the cache cannot be reached writes go ahead, unless the policy is FailWrite,
-// and the error tells if an entry may be stale.
+// and the error tells if an entry may be stale. A cache that comes back with what it
+// had before then shows the old value until the entry's TTL has passed. There are two
+// ways to have none of that, also if the writer dies: FailWrite refuses the write, and
+// Entity.Intents notes in the write's transaction what the cache has to be told; there
+// the old value is shown from the cache's return to the next Replay of the notes.
 //
 // # Cost
 //
@@ -48,7 +54,7 @@ type CacheFailure uint8
 
 const (
 	// Invalidate goes ahead without the cache if that cannot be reached before
-	// the write. If it fails afterwards it is told to forget the entry; if that
+	// the write: see WriteThrough for what that leaves. If it fails afterwards it is told to forget the entry; if that
 	// fails, too, the error is cache.ErrCommittedCacheDegraded.
 	Invalidate CacheFailure = iota
 	// Continue is Invalidate without the error: failures are counted only, see

@@ -27,8 +27,9 @@ import (
 //
 // A process that dies anywhere leaves marks, which run out, and nothing that they
 // guard; so does one whose outcome is unknown, since the source may still commit it.
-// If the cache cannot be reached steps 2 and 3 are left out, unless the write is
-// strict, and what remains of the others is reported.
+// If the cache cannot be reached steps 1 to 3 are left out, unless the write is
+// strict, and what remains of the others is reported. With Entity.Intents what was
+// left out is noted in the source's transaction, before it is written.
 type writer[K comparable, V any] struct {
 	*reader[K, V]
 	regions cache.Regions
@@ -48,6 +49,7 @@ type unit[K comparable, V any] struct {
 	tokens  []cache.Token   // of what depends on them
 	shown   []cache.Token   // of what depends on them as they are to be
 	open    bool            // whether tokens have still to expire after the commit
+	untold  bool            // whether the cache could not be told all that it is to know before the write
 }
 
 type changed[K comparable, V any] struct {
@@ -58,11 +60,13 @@ type changed[K comparable, V any] struct {
 }
 
 func (w *writer[K, V]) begin() (participant, error) {
-	writing, err := cache.NewWriting(w.cache, w.opts)
+	opts := w.opts
+	opts.Strict = opts.Strict || w.entity.Intents != nil // to hear of what cannot be marked
+	writing, err := cache.NewWriting(w.cache, opts)
 	if err != nil {
 		return nil, err
 	}
-	guards, err := cache.NewWriting(w.cache, w.opts)
+	guards, err := cache.NewWriting(w.cache, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -141,12 +145,25 @@ func (u *unit[K, V]) guard(ctx context.Context, ids []K, values map[K]V) error {
 	for i, id := range ids {
 		marked[i] = u.key(id)
 	}
-	if err := u.writing.Mark(ctx, marked...); err != nil || u.entity.Dependents == nil {
+	if err := u.mark(ctx, u.writing, marked); err != nil {
 		return err
 	}
+	var tokens []cache.Token
+	if u.entity.Dependents != nil {
+		var err error
+		if tokens, err = u.guardDependents(ctx, ids, values); err != nil {
+			return err
+		}
+	}
+	return u.intend(ctx, marked, tokens)
+}
+
+// guardDependents is guard for what depends on the entities, which are marked. It
+// returns the tokens of that.
+func (u *unit[K, V]) guardDependents(ctx context.Context, ids []K, values map[K]V) ([]cache.Token, error) {
 	old, err := findMany(ctx, u.inner, ids) // under the marks: see overlapped
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var tokens []cache.Token
 	for id, v := range values {
@@ -157,10 +174,10 @@ func (u *unit[K, V]) guard(ctx context.Context, ids []K, values map[K]V) error {
 		tokens = u.entity.dependents(tokens, id, v)
 	}
 	if err := cache.CheckTokens(tokens); err != nil {
-		return err
+		return nil, err
 	}
-	if err := u.guards.Mark(ctx, guardKeys(tokens)...); err != nil {
-		return err
+	if err := u.mark(ctx, u.guards, guardKeys(tokens)); err != nil {
+		return nil, err
 	}
 	for _, t := range tokens[:shown] {
 		u.shown = appendToken(u.shown, t)
@@ -170,12 +187,13 @@ func (u *unit[K, V]) guard(ctx context.Context, ids []K, values map[K]V) error {
 	}
 	err = u.expire(ctx, tokens)
 	if u.opts.Strict && errors.Is(err, cache.ErrOutcomeUnknown) && ctx.Err() == nil { // of the expiration; the write's is known
-		return fmt.Errorf("%w: what depends on the entity could not be expired", cache.ErrUnavailable)
+		return nil, fmt.Errorf("%w: what depends on the entity could not be expired", cache.ErrUnavailable)
 	}
 	if u.opts.Strict || ctx.Err() != nil {
-		return err
+		return tokens, err
 	}
-	return nil // it is tried again after the commit
+	u.untold = u.untold || err != nil // it is tried again after the commit
+	return tokens, nil
 }
 
 func (u *unit[K, V]) expire(ctx context.Context, tokens []cache.Token) error {

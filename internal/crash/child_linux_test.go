@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/larder-go/larder/cache"
 	"github.com/larder-go/larder/distributed"
@@ -31,6 +32,7 @@ type order struct {
 	Redis    string // address
 	Budget   time.Duration
 	Subject  string
+	Intents  bool
 	Down     bool
 	ID       int    // of the product to write
 	Step     string // of the source to be killed at, if not empty
@@ -38,6 +40,7 @@ type order struct {
 }
 
 func TestMain(m *testing.M) {
+	logging.Disable() // go-redis's notes of a server that is away
 	text := os.Getenv(orderEnv)
 	if text == "" {
 		os.Exit(m.Run())
@@ -155,30 +158,45 @@ type repository interface {
 	patterns.Transactor
 }
 
-func entity() patterns.Entity[int, product] {
-	return patterns.Entity[int, product]{Dependents: func(_ int, v product) []cache.Token { return tokens(v.Category) }}
+func entity(in patterns.Intents) patterns.Entity[int, product] {
+	return patterns.Entity[int, product]{
+		Dependents: func(_ int, v product) []cache.Token { return tokens(v.Category) },
+		Intents:    in,
+	}
 }
 
 func tokens(category string) []cache.Token {
 	return []cache.Token{cache.KeyToken("category", category)}
 }
 
+// The subjects: what is tested, and what must be caught.
+const (
+	aside           = "aside"
+	through         = "through"
+	throughContinue = "through, continue"
+	throughRetry    = "through, retry"
+	throughFail     = "through or fail"
+	naiveAside      = "naive aside"
+	naiveThrough    = "naive through"
+)
+
 // open returns the repository to be tested.
-func open(subject string, c cache.Cache, s *store) (repository, error) {
+func open(subject string, c cache.Cache, s *store, in patterns.Intents) (repository, error) {
 	opts := &patterns.WriteThroughOptions{Write: cache.WriteOptions{MarkTTL: markTTL}}
 	switch subject {
-	case "aside":
-		return patterns.NewCacheAside(c, s, entity())
-	case "through":
-		return patterns.NewWriteThrough(c, s, entity(), opts)
-	case "through or fail":
+	case aside:
+		return patterns.NewCacheAside(c, s, entity(in))
+	case naiveAside, naiveThrough:
+		reads, err := patterns.NewReadThrough(c, s.Find, entity(nil))
+		return &naive{ReadThrough: reads, store: s, cache: c, sets: subject == naiveThrough}, err
+	case throughContinue:
+		opts.WhenCacheFails = patterns.Continue
+	case throughRetry:
+		opts.WhenCacheFails, opts.RetryFor = patterns.RetryCache, 50*time.Millisecond
+	case throughFail:
 		opts.WhenCacheFails = patterns.FailWrite
-		return patterns.NewWriteThrough(c, s, entity(), opts)
-	case "naive aside", "naive through":
-		reads, err := patterns.NewReadThrough(c, s.Find, entity())
-		return &naive{ReadThrough: reads, store: s, cache: c, sets: subject == "naive through"}, err
 	}
-	return nil, fmt.Errorf("no subject %q", subject)
+	return patterns.NewWriteThrough(c, s, entity(in), opts)
 }
 
 var errRollBack = errors.New("roll back")
@@ -193,7 +211,12 @@ func (o order) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := open(o.Subject, c, &store{db, s.source})
+	source := &store{db, s.source}
+	in, err := source.intents(o.Intents)
+	if err != nil {
+		return err
+	}
+	r, err := open(o.Subject, c, source, in)
 	if err != nil {
 		return err
 	}
@@ -226,7 +249,7 @@ func (o order) unexpected(err error) bool {
 		return false
 	case !o.Down:
 		return true
-	case o.Subject == "through or fail":
+	case o.Subject == throughFail:
 		return !errors.Is(err, cache.ErrUnavailable)
 	}
 	return !errors.Is(err, cache.ErrCommittedCacheDegraded)

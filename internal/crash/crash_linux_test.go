@@ -16,6 +16,7 @@ import (
 	"github.com/larder-go/larder/internal/redistest"
 	"github.com/larder-go/larder/internal/sqltest"
 	"github.com/larder-go/larder/patterns"
+	"github.com/larder-go/larder/patterns/intents"
 )
 
 // maxChildren is how many products there are, each for one child.
@@ -26,32 +27,64 @@ type outage string
 
 const (
 	up     outage = "up"
-	empty  outage = "down" // and empty when it is back
-	frozen outage = "frozen"
+	empty  outage = "down"   // and empty when it is back
+	frozen outage = "frozen" // and has what it had when it is back
+	killed outage = "killed" // and has what it had when it is back
 )
+
+// run is one combination of what is tested.
+type run struct {
+	subject string
+	redis   outage
+	intents bool
+}
+
+func (r run) String() string {
+	name := r.subject + "/" + string(r.redis)
+	if r.intents {
+		name += "/intents"
+	}
+	return name
+}
+
+// envFull asks for all runs. Without it there are some of each kind.
+const envFull = "LARDER_CRASH_FULL"
+
+// promised are the runs that leave nothing stale. Intents, or that writes are
+// refused, are needed where the cache comes back with what it had.
+func promised() (runs []run) {
+	if os.Getenv(envFull) == "" {
+		return []run{
+			{aside, up, false}, {aside, empty, false}, {aside, killed, true},
+			{through, up, false}, {through, empty, false}, {through, frozen, true},
+			{throughFail, up, false}, {throughFail, frozen, false},
+		}
+	}
+	for _, subject := range []string{aside, through, throughContinue, throughRetry} {
+		runs = append(runs, run{subject, up, false}, run{subject, empty, false},
+			run{subject, up, true}, run{subject, empty, true}, run{subject, frozen, true}, run{subject, killed, true})
+	}
+	for _, o := range []outage{up, empty, frozen, killed} {
+		runs = append(runs, run{throughFail, o, false})
+	}
+	return runs
+}
 
 func TestKilledWritersLeaveNothingStale(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { testKilledWriters(t, sqltest.SQLite) })
 	t.Run("PostgreSQL", func(t *testing.T) {
 		if testing.Short() {
-			t.Skip("takes half a minute")
+			t.Skip("takes a minute")
 		}
 		testKilledWriters(t, sqltest.Postgres(t).Database)
 	})
 }
 
 func testKilledWriters(t *testing.T, database func(testing.TB) sqltest.Database) {
-	for _, run := range []struct {
-		subject string
-		redis   outage
-	}{
-		{"aside", up}, {"aside", empty},
-		{"through", up}, {"through", empty},
-		{"through or fail", up}, {"through or fail", frozen},
-	} {
-		t.Run(run.subject+"/"+string(run.redis), func(t *testing.T) {
+	for _, r := range promised() {
+		t.Run(r.String(), func(t *testing.T) {
 			t.Parallel()
-			f := kill(t, database(t), run.subject, run.redis)
+			f := kill(t, database(t), r)
 			if f.stale != 0 || f.phantom != 0 {
 				t.Errorf("%d stale, %d phantom, want none", f.stale, f.phantom)
 			}
@@ -62,30 +95,49 @@ func testKilledWriters(t *testing.T, database func(testing.TB) sqltest.Database)
 			if len(f.killed) == n {
 				t.Error("no child was killed on its way to Redis")
 			}
-			t.Logf("%d children were killed, %d of them at steps of the source", len(f.killed), n)
+			if noted := f.notes > 0; noted != (r.intents && r.redis != up) {
+				t.Errorf("%d writes were noted", f.notes)
+			}
+			t.Logf("%d children were killed, %d of them at steps of the source; %d writes were noted", len(f.killed), n, f.notes)
 		})
 	}
 }
 
 // The harness sees what it is to see.
 func TestNaiveWritersAreCaught(t *testing.T) {
-	t.Run("aside", func(t *testing.T) {
+	t.Run(naiveAside, func(t *testing.T) {
 		t.Parallel()
-		if f := kill(t, sqltest.SQLite(t), "naive aside", up); f.stale == 0 {
+		if f := kill(t, sqltest.SQLite(t), run{naiveAside, up, false}); f.stale == 0 {
 			t.Error("nothing stale was found")
 		}
 	})
-	t.Run("through", func(t *testing.T) {
+	t.Run(naiveThrough, func(t *testing.T) {
 		t.Parallel()
-		if f := kill(t, sqltest.SQLite(t), "naive through", up); f.phantom == 0 {
+		if f := kill(t, sqltest.SQLite(t), run{naiveThrough, up, false}); f.phantom == 0 {
 			t.Error("no phantom was found")
 		}
 	})
 }
 
+// What goes ahead without the cache, and tells nobody, is stale in it if the cache
+// comes back with what it had.
+func TestOutagesWithoutIntentsAreSeen(t *testing.T) {
+	for _, subject := range []string{aside, through, throughContinue, throughRetry} {
+		r := run{subject, killed, false}
+		t.Run(r.String(), func(t *testing.T) {
+			t.Parallel()
+			f := kill(t, sqltest.SQLite(t), r)
+			if f.stale == 0 || f.phantom != 0 {
+				t.Errorf("%d stale, %d phantom; want some stale", f.stale, f.phantom)
+			}
+		})
+	}
+}
+
 // findings are what became of one run.
 type findings struct {
 	stale, phantom int
+	notes          int      // writes that the cache was not told of, when it was back
 	named          []string // the steps of the source
 	killed         []string // where each child was
 }
@@ -94,19 +146,21 @@ type findings struct {
 type parent struct {
 	t        *testing.T
 	store    *store
+	cache    cache.Cache
+	intents  *intents.Table
 	entities repository
 	lists    *patterns.Query[string, int, product]
 	findings findings
 }
 
 // kill kills children at each of their steps, and says what that left behind.
-func kill(t *testing.T, d sqltest.Database, subject string, redis outage) findings {
-	server := redistest.Server(t)
+func kill(t *testing.T, d sqltest.Database, r run) findings {
+	server := redistest.Server(t, persistence(r.redis)...)
 	budget := 10 * time.Second // no machine is so slow
-	if redis != up {
+	if r.redis != up {
 		budget = 50 * time.Millisecond
 	}
-	p := newParent(t, d, server.Addr(), 10*time.Second, subject)
+	p := newParent(t, d, server.Addr(), 10*time.Second, r)
 	for id := 1; id <= maxChildren; id++ {
 		if err := p.store.Save(t.Context(), id, first(id)); err != nil {
 			t.Fatal(err)
@@ -114,22 +168,23 @@ func kill(t *testing.T, d sqltest.Database, subject string, redis outage) findin
 		p.check(id) // caches it
 	}
 	during := p
-	if redis != up {
-		during = newParent(t, d, server.Addr(), budget, subject)
+	if r.redis != up {
+		during = newParent(t, d, server.Addr(), budget, r)
 	}
-	switch redis {
-	case empty:
+	switch r.redis {
+	case empty, killed:
 		server.Kill()
 	case frozen:
 		server.Stop()
 	}
-	children := during.killAll(order{Database: d, Redis: server.Addr(), Budget: budget, Subject: subject, Down: redis != up})
-	switch redis {
-	case empty:
+	children := during.killAll(order{Database: d, Redis: server.Addr(), Budget: budget, Subject: r.subject, Intents: r.intents, Down: r.redis != up})
+	switch r.redis {
+	case empty, killed:
 		server.Restart()
 	case frozen:
 		server.Cont()
 	}
+	p.replay()
 	p.checkAll(children)
 	time.Sleep(markTTL) // other processes: there is no virtual time
 	p.checkAll(children)
@@ -138,8 +193,34 @@ func kill(t *testing.T, d sqltest.Database, subject string, redis outage) findin
 	if during != p {
 		f.stale += p.findings.stale
 		f.phantom += p.findings.phantom
+		f.notes = p.findings.notes
 	}
 	return f
+}
+
+// persistence returns the settings of a server that is to come back with what it had,
+// or without.
+func persistence(o outage) []string {
+	if o != killed {
+		return nil
+	}
+	return []string{"--appendonly", "yes", "--appendfsync", "always"}
+}
+
+// replay tells the cache what the children could not. Connections from before the
+// outage may turn out to be dead.
+func (p *parent) replay() {
+	for range 10 {
+		n, err := p.intents.Replay(p.t.Context(), p.cache)
+		p.findings.notes += n
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, cache.ErrOutcomeUnknown) && !errors.Is(err, cache.ErrUnavailable) {
+			p.t.Fatal(err)
+		}
+	}
+	p.t.Fatal("the cache cannot be told")
 }
 
 // killAll kills children at all of their steps, and returns how many there were. The
@@ -169,17 +250,23 @@ func (p *parent) killAll(o order) (children int) {
 	return o.ID
 }
 
-func newParent(t *testing.T, d sqltest.Database, redis string, budget time.Duration, subject string) *parent {
+func newParent(t *testing.T, d sqltest.Database, redis string, budget time.Duration, r run) *parent {
 	c, err := openCache(redis, budget, &steps{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close(context.Background()) })
-	p := &parent{t: t, store: &store{d.Open(t), func(string) {}}}
+	p := &parent{t: t, cache: c, store: &store{d.Open(t), func(string) {}}}
 	if _, err := p.store.db.Exec(strings.Replace(schema, "TABLE", "TABLE IF NOT EXISTS", 1)); err != nil {
 		t.Fatal(err)
 	}
-	if p.entities, err = open(subject, c, p.store); err != nil {
+	if p.intents, err = p.store.intentsTable(); err == nil {
+		err = p.intents.CreateTable(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.entities, err = open(r.subject, c, p.store, nil); err != nil { // it only reads
 		t.Fatal(err)
 	}
 	p.lists, err = patterns.NewQuery(c, p.entities, p.store.in, patterns.QueryOptions[string, int]{Name: "category", Tokens: tokens})
@@ -270,7 +357,7 @@ func (p *parent) differs(id int, isPhantom bool) {
 	} else {
 		p.findings.stale++
 	}
-	if !strings.HasPrefix(p.t.Name(), "TestNaive") {
+	if strings.HasPrefix(p.t.Name(), "TestKilled") {
 		p.t.Logf("product %d differs", id)
 	}
 }

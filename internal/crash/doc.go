@@ -19,8 +19,18 @@
 // wrapper and a query of its own return with what is in the database: a
 // difference is stale, or a phantom if it is what was rolled back.
 //
-// That is done for cache-aside and write-through, on SQLite and PostgreSQL, with
-// Redis up; with Redis down, and empty when it is back; and for writes that are
-// refused without a cache also with a Redis that answers nobody, keeps what it has
-// and comes back with it. Two naive wrappers, without write marks, must be caught.
+// That is done for cache-aside and all policies of write-through, on SQLite and
+// PostgreSQL, with Redis
+//
+//   - up;
+//   - down, and empty when it is back;
+//   - frozen (SIGSTOP), or killed with all it had in a file, so that it comes back with
+//     entries that nobody could mark.
+//
+// In the last case a policy that writes without the cache promises nothing by itself:
+// what it leaves stale must be seen. With patterns.Intents, replayed when Redis is
+// back, and with writes that are refused without a cache, nothing may be stale. Two
+// naive wrappers, without write marks, must be caught, too.
+//
+// LARDER_CRASH_FULL=1 asks for all combinations: 28 on each database.
 package crash

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/patterns"
+	"github.com/larder-go/larder/patterns/intents"
 )
 
 type product struct{ Name, Category string }
@@ -34,6 +36,37 @@ func (s *store) conn(ctx context.Context) conn {
 		return tx
 	}
 	return s.db
+}
+
+// intents returns those of the store, if it is to have any.
+func (s *store) intents(wanted bool) (patterns.Intents, error) {
+	if !wanted {
+		return nil, nil
+	}
+	t, err := s.intentsTable()
+	return notes{t, s}, err
+}
+
+func (s *store) intentsTable() (*intents.Table, error) {
+	return intents.New(s.db, func(ctx context.Context) intents.Conn {
+		if tx, ok := ctx.Value(txKey{}).(*sql.Tx); ok {
+			return tx
+		}
+		return nil
+	}, nil)
+}
+
+// notes are a table of intents that tells of each step.
+type notes struct {
+	*intents.Table
+	store *store
+}
+
+func (n notes) Note(ctx context.Context, what patterns.Intent) error {
+	n.store.step("before it is noted")
+	err := n.Table.Note(ctx, what)
+	n.store.step("after it was noted")
+	return err
 }
 
 func (s *store) Find(ctx context.Context, id int) (product, error) {

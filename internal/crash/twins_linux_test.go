@@ -21,7 +21,7 @@ func (n *naive) Save(ctx context.Context, id int, v product) error {
 		return err
 	}
 	if n.sets {
-		key := entity().Key(id)
+		key := entity(nil).Key(id)
 		return cache.NewTyped[product](n.cache, nil).Set(ctx, key, v, cache.EntryOptions{})
 	}
 	return n.Invalidate(ctx, id)
