@@ -25,33 +25,32 @@ const never = engine.Never
 // deadline.
 type node = engine.Node[entry]
 
-// entry is the cache's part of a node. Its value and lifetime never change,
-// except for a counter's number; a write stores another node.
+// entry is the cache's part of a node: 32 bytes, so that a node is a cache line.
+// Its value and lifetime never change, except for a counter's number; a write
+// stores another node.
 type entry struct {
-	// What a hit on an object looks at: four words, which share a cache line with
-	// the key and the deadline. Immutable.
-	object  any    // a counter's is its number, an *atomic.Int64
-	stamp   *stamp // the regions that it depends on; nil: none
-	kind    kind
-	sliding bool // window > 0
+	object any                  // bytes are a *text, a counter is its *number; immutable
+	side   atomic.Pointer[side] // regions, sliding window, lock, order; nil: none; changed under the key's lock
+	write  uint64               // the number of the write that made it; see Cache.version
+}
 
-	replaced bool // by what was evicted at once; under the key's lock
+// number is that of a counter.
+type number struct{ atomic.Int64 }
 
-	// Immutable.
-	bytes    string
-	window   int64  // the sliding window; 0: none
-	absolute int64  // the deadline that a sliding window never passes
-	write    uint64 // the number of the write that made it; see Cache.version
-
-	lock atomic.Pointer[lock] // the last one, and the order; written under the key's lock
+func (e *entry) kind() kind {
+	switch e.object.(type) {
+	case *text:
+		return kindBytes
+	case *number:
+		return kindCounter
+	}
+	return kindObject
 }
 
 // draft is what a node is made of.
 type draft struct {
-	kind   kind
 	pinned bool
-	object any
-	bytes  string
+	object any // as in an entry
 	weight int64
 	stamp  *stamp
 	life   cache.Lifetime
@@ -71,10 +70,9 @@ func newNode(key string, d *draft, window, absolute, now int64) *node {
 	if window > 0 {
 		deadline = min(deadline, now+window)
 	}
-	return engine.NewNode(key, entry{
-		object: d.object, stamp: d.stamp, kind: d.kind, sliding: window > 0,
-		bytes: d.bytes, window: window, absolute: absolute,
-	}, d.weight, deadline, d.pinned)
+	n := engine.NewNode(key, entry{object: d.object}, d.weight, deadline, d.pinned)
+	n.Value.side.Store(sideOf(d.stamp, window, absolute))
+	return n
 }
 
 // expired reports whether n is gone at now: at its deadline, not after it, or
@@ -84,7 +82,7 @@ func expired(n *node, now int64) bool {
 }
 
 // lapsed reports whether a region that e depends on expired. That is for good.
-func (e *entry) lapsed() bool { return e.stamp != nil && e.stamp.expired() }
+func (e *entry) lapsed() bool { return e.side.Load().lapsed() }
 
 // end makes sure that a node that has expired at now stays so: a read that was
 // slow to move the deadline fails to. It returns false if one was in time, or n
@@ -125,16 +123,19 @@ func left(n *node, now int64) time.Duration {
 	return time.Duration(max(0, end-now))
 }
 
+// text returns the value of an entry of bytes.
+func (e *entry) text() string { return e.object.(*text).string() }
+
 // number returns a counter's number; it is written under the key's lock.
-func (e *entry) number() *atomic.Int64 { return e.object.(*atomic.Int64) }
+func (e *entry) number() *number { return e.object.(*number) }
 
 // value returns what e holds, for somebody outside.
 func (e *entry) value() any {
-	switch e.kind {
-	case kindObject:
-		return e.object
-	case kindCounter:
-		return e.number().Load()
+	switch v := e.object.(type) {
+	case *text:
+		return copyOf(v.string())
+	case *number:
+		return v.Load()
 	}
-	return copyOf(e.bytes)
+	return e.object
 }

@@ -54,10 +54,11 @@ func explain(n *node, now int64, judge func(as cache.State, held any) (cache.Sta
 	if expired(n, now) {
 		return cache.Reason{State: cache.StateExpired}
 	}
-	r := cache.Reason{TTL: left(n, now), Sliding: time.Duration(e.window), Locked: e.lockAt(now) != nil}
-	switch e.kind {
+	window, _ := e.sliding()
+	r := cache.Reason{TTL: left(n, now), Sliding: time.Duration(window), Locked: e.lockAt(now) != nil}
+	switch e.kind() {
 	case kindBytes:
-		r.State, r.Err = judge(cache.StateValue, []byte(e.bytes))
+		r.State, r.Err = judge(cache.StateValue, []byte(e.text()))
 	case kindObject:
 		r.State, r.Err = judge(cache.StateObject, e.object)
 	case kindCounter:

@@ -25,8 +25,10 @@ type generation struct {
 
 // stamp is the generations that an entry depends on. It is immutable.
 type stamp struct {
-	generations []*generation // those of its tokens first, then those they belong to; each once
-	tokens      int           // how many are those of its tokens
+	side        side           // of entries that have nothing else
+	generations []*generation  // those of its tokens first, then those they belong to; each once
+	tokens      int            // how many are those of its tokens
+	few         [2]*generation // where they are if they are no more
 }
 
 func (s *stamp) expired() bool {
@@ -162,7 +164,8 @@ func (r *regions) shared(tokens []cache.Token) *stamp {
 }
 
 func (r *regions) build(tokens []cache.Token) *stamp {
-	s := &stamp{generations: make([]*generation, 0, 3)}
+	s := &stamp{}
+	s.side.stamp, s.generations = s, s.few[:0]
 	add := func(t cache.Token) {
 		if g := r.currentLocked(t); !slices.Contains(s.generations, g) {
 			s.generations = append(s.generations, g)

@@ -26,7 +26,7 @@ type lock struct {
 
 // lockAt returns the lock that stands on e at now, or nil.
 func (e *entry) lockAt(now int64) *lock {
-	l := e.lock.Load()
+	l := e.lastLock()
 	if l == nil || now >= l.end {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (e *entry) lockAt(now int64) *lock {
 
 // order returns the order of the value of e, or 0.
 func (e *entry) order() uint64 {
-	if l := e.lock.Load(); l != nil {
+	if l := e.lastLock(); l != nil {
 		return l.order
 	}
 	return 0
@@ -45,10 +45,10 @@ func (e *entry) order() uint64 {
 // or e is not in the table yet.
 func (e *entry) setOrder(order uint64) {
 	if order == 0 {
-		e.lock.Store(nil)
+		e.setLock(nil)
 		return
 	}
-	e.lock.Store(&lock{end: math.MinInt64, order: order})
+	e.setLock(&lock{end: math.MinInt64, order: order})
 }
 
 // fences gives out the fencing tokens of a cache's locks.
@@ -89,20 +89,21 @@ func (c *Cache) version(n *node) cache.Version {
 // sliding window. The key's lock is held, and n is live at now.
 func lockUntil(n *node, handle cache.LockHandle, now, end int64) {
 	slide(n, now)
-	n.Value.lock.Store(&lock{handle, end, n.Value.order()})
+	n.Value.setLock(&lock{handle, end, n.Value.order()})
 }
 
 // slide restarts the sliding window of n exactly, if it has one, and reports
 // whether n is live at now but for regions: a lock keeps it beyond its deadline.
 func slide(n *node, now int64) bool {
 	e := &n.Value
+	window, absolute := e.sliding()
 	for {
 		deadline := n.Deadline()
 		if now >= deadline && e.lockAt(now) == nil {
 			return false
 		}
-		next := min(now+e.window, e.absolute)
-		if !e.sliding || next <= deadline || n.MoveDeadline(deadline, next) {
+		next := min(now+window, absolute)
+		if window == 0 || next <= deadline || n.MoveDeadline(deadline, next) {
 			return true
 		}
 	}
@@ -116,12 +117,13 @@ func (e *entry) unlock() { e.setOrder(e.order()) }
 // place of n in all accounts, and no lock.
 func renewed(n *node, now, ttl int64) *node {
 	e, absolute := &n.Value, int64(never)
+	window, _ := e.sliding()
 	if ttl != never {
 		absolute = now + ttl
 	}
 	next := newNode(n.Key(), &draft{
-		kind: e.kind, pinned: n.Pinned(), object: e.object, bytes: e.bytes, weight: n.Weight(), stamp: e.stamp,
-	}, e.window, absolute, now)
+		pinned: n.Pinned(), object: e.object, weight: n.Weight(), stamp: e.stamp(),
+	}, window, absolute, now)
 	next.Value.write = e.write
 	next.Value.setOrder(e.order())
 	return next

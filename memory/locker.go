@@ -16,7 +16,7 @@ var errTooManyLocks = fmt.Errorf("%w: too many locks on absent keys", cache.ErrU
 func (c *Cache) GetAndLock(ctx context.Context, key string, ttl time.Duration, opts cache.LockOptions) (cache.VersionedItem, cache.LockHandle, error) {
 	item, found, handle, err := getAndLock[[]byte](ctx, c, key, ttl, opts, kindBytes)
 	if found != nil {
-		item.Value = copyOf(found.Value.bytes)
+		item.Value = copyOf(found.Value.text())
 	}
 	return item, handle, err
 }
@@ -72,7 +72,7 @@ func takeLock[V any](c *Cache, key string, handle cache.LockHandle, lasts int64,
 			return nil
 		}
 		switch {
-		case live.Value.kind != want:
+		case live.Value.kind() != want:
 			err = cache.ErrWrongType
 		case live.Value.lockAt(now) != nil:
 			err = cache.ErrLocked
@@ -119,7 +119,7 @@ func (c *Cache) holds(n *node, key string, handle cache.LockHandle, now int64) e
 		}
 		of = forced
 	} else {
-		if n.Value.kind == kindCounter {
+		if n.Value.kind() == kindCounter {
 			return cache.ErrWrongType
 		}
 		l := n.Value.lockAt(now)
@@ -137,7 +137,7 @@ func (c *Cache) holds(n *node, key string, handle cache.LockHandle, now int64) e
 // ifHolds allows what holds allows, if it is of this kind.
 func (c *Cache) ifHolds(want kind, key string, handle cache.LockHandle) condition {
 	return func(old *node, now int64) error {
-		if old != nil && old.Value.kind != want {
+		if old != nil && old.Value.kind() != want {
 			return cache.ErrWrongType
 		}
 		return c.holds(old, key, handle, now)
@@ -219,12 +219,12 @@ func (c *Cache) ResetTTL(ctx context.Context, key string, ttl time.Duration) err
 		switch {
 		case live == nil:
 			return nil, cache.ErrNoEntry
-		case live.Value.kind == kindCounter:
+		case live.Value.kind() == kindCounter:
 			return live, cache.ErrWrongType
 		}
 		next := renewed(live, now, lives)
 		if l := live.Value.lockAt(now); l != nil {
-			next.Value.lock.Store(l)
+			next.Value.setLock(l)
 		}
 		return next, nil
 	}))

@@ -60,7 +60,7 @@ func (c *Cache) ifOlder(key string, want kind, order uint64) condition {
 			return cache.ErrBeingWritten
 		case old == nil:
 			return nil
-		case old.Value.kind != want:
+		case old.Value.kind() != want:
 			return cache.ErrWrongType
 		case old.Value.order() == order:
 			return errSame

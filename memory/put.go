@@ -47,7 +47,7 @@ func (c *Cache) admit(n, old *node, now int64, room error) error {
 	switch {
 	case room != nil:
 		if old != nil {
-			old.Value.replaced = true
+			old.Value.setReplaced()
 		}
 		c.report(n, CauseCapacity)
 	case old != nil:
@@ -69,7 +69,7 @@ func (c *Cache) gone(n *node, why engine.Cause) {
 	c.counters.bytes.Add(-n.Weight())
 	cause := CauseCapacity // even one that has expired, but is locked
 	switch {
-	case n.Value.replaced:
+	case n.Value.replaced():
 		cause = CauseReplaced
 	case why == engine.Removed:
 		cause = CauseRemoved

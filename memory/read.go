@@ -12,7 +12,7 @@ func (c *Cache) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	if n == nil {
 		return nil, false, err
 	}
-	return copyOf(n.Value.bytes), true, nil
+	return copyOf(n.Value.text()), true, nil
 }
 
 // AppendTo appends the bytes under key to dst. It allocates only if dst has no
@@ -22,7 +22,7 @@ func (c *Cache) AppendTo(ctx context.Context, dst []byte, key string) ([]byte, b
 	if n == nil {
 		return dst, false, err
 	}
-	return append(dst, n.Value.bytes...), true, nil
+	return append(dst, n.Value.text()...), true, nil
 }
 
 // GetObject returns the object under key, which the caller shares with every
@@ -68,7 +68,7 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]cache.Result, err
 			hits++
 			c.engine.Hit()
 			c.ranks.note(key)
-			r.Value, r.Found = copyOf(n.Value.bytes), true
+			r.Value, r.Found = copyOf(n.Value.text()), true
 		}
 	}
 	c.observe(ctx, cache.EventHit, "get", hits)
@@ -100,7 +100,7 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*node, err
 	n := c.engine.Find(key)
 	if n != nil {
 		e := &n.Value
-		if e.kind == want && !e.sliding && !e.lapsed() && !c.watched && c.engine.Live(n) {
+		if s := e.side.Load(); (s == nil || s.window == 0 && !s.lapsed()) && e.kind() == want && !c.watched && c.engine.Live(n) {
 			c.engine.Hit()
 			return n, nil
 		}
@@ -135,7 +135,7 @@ func (c *Cache) judge(n *node, want kind) (*node, error) {
 	switch {
 	case n == nil:
 		return nil, nil
-	case n.Value.kind == want:
+	case n.Value.kind() == want:
 		if c.use(n) {
 			return n, nil
 		}
@@ -151,9 +151,10 @@ func (c *Cache) judge(n *node, want kind) (*node, error) {
 // the package's documentation.
 func (c *Cache) use(n *node) bool {
 	e := &n.Value
+	window, absolute := e.sliding()
 	switch {
 	case e.lapsed():
-	case !e.sliding && c.engine.Live(n), e.sliding && c.engine.Slide(n, e.window, e.absolute):
+	case window == 0 && c.engine.Live(n), window > 0 && c.engine.Slide(n, window, absolute):
 		return true
 	case slide(n, c.now()): // it is locked
 		return true

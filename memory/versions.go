@@ -15,7 +15,7 @@ func (c *Cache) GetItem(ctx context.Context, key string) (cache.VersionedItem, b
 		return cache.VersionedItem{}, false, err
 	}
 	item := itemOf[[]byte](c, n, c.now())
-	item.Value = copyOf(n.Value.bytes)
+	item.Value = copyOf(n.Value.text())
 	return item, true, nil
 }
 
@@ -42,7 +42,7 @@ func (c *Cache) GetIfNewer(ctx context.Context, key string, have cache.Version) 
 	if item.Version == have {
 		return item, false, true, nil
 	}
-	item.Value = copyOf(n.Value.bytes)
+	item.Value = copyOf(n.Value.text())
 	return item, true, true, nil
 }
 
@@ -50,7 +50,7 @@ func (c *Cache) GetIfNewer(ctx context.Context, key string, have cache.Version) 
 func itemOf[V any](c *Cache, n *node, now int64) cache.Versioned[V] {
 	e := &n.Value
 	return cache.Versioned[V]{
-		Version: c.version(n), TTL: left(n, now), Locked: e.lockAt(now) != nil, Order: e.order(), Tokens: e.stamp.list(),
+		Version: c.version(n), TTL: left(n, now), Locked: e.lockAt(now) != nil, Order: e.order(), Tokens: e.stamp().list(),
 	}
 }
 
@@ -88,7 +88,7 @@ func (c *Cache) RemoveVersion(ctx context.Context, key string, have cache.Versio
 	}
 	removed, err = c.removeIf(key, func(old *node, now int64) error {
 		kind := kindBytes
-		if old != nil && old.Value.kind == kindObject {
+		if old != nil && old.Value.kind() == kindObject {
 			kind = kindObject
 		}
 		return c.ifVersion(kind, have)(old, now)
@@ -106,7 +106,7 @@ func (c *Cache) ifVersion(want kind, have cache.Version) condition {
 		switch {
 		case old == nil:
 			return cache.ErrNoEntry
-		case old.Value.kind != want:
+		case old.Value.kind() != want:
 			return cache.ErrWrongType
 		case c.version(old) != have:
 			return &cache.VersionMismatchError{Current: c.version(old)}
@@ -124,7 +124,7 @@ func (c *Cache) ifAbsent(key string, want kind) condition {
 			return cache.ErrBeingWritten
 		case old == nil:
 			return nil
-		case old.Value.kind != want:
+		case old.Value.kind() != want:
 			return cache.ErrWrongType
 		}
 		return cache.ErrExists

@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/cache"
@@ -97,7 +96,7 @@ func (c *Cache) Increment(ctx context.Context, key string, delta int64, opts cac
 	if err := c.check(ctx, key); err != nil {
 		return 0, opError("increment", key, err)
 	}
-	d := draft{kind: kindCounter, object: new(atomic.Int64)}
+	d := draft{object: new(number)}
 	now, err := c.prepare(&d, opts)
 	if err != nil {
 		return 0, opError("increment", key, err)
@@ -128,7 +127,7 @@ func (c *Cache) addTo(fresh *node, delta int64) (n int64, err error) {
 		if old == nil || expired(old, c.now()) {
 			counter = fresh
 		}
-		if counter.Value.kind != kindCounter {
+		if counter.Value.kind() != kindCounter {
 			err = cache.ErrWrongType
 			return old
 		}
@@ -174,7 +173,7 @@ func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) 
 	if c.maxValueBytes > 0 && len(value) > c.maxValueBytes {
 		return nil, 0, cache.ErrValueTooLarge
 	}
-	d := draft{kind: kindBytes}
+	var d draft
 	if now, err = c.prepare(&d, opts); err != nil {
 		return nil, 0, err
 	}
@@ -184,7 +183,7 @@ func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) 
 	if !c.engine.Fits(d.weight) {
 		return nil, 0, cache.ErrValueTooLarge
 	}
-	d.bytes = string(value)
+	d.object = newText(value)
 	return d.node(key, now), now, nil
 }
 
@@ -193,7 +192,7 @@ func (c *Cache) prepareObject(key string, value any, opts cache.EntryOptions) (n
 	if value == nil {
 		return nil, 0, cache.ErrNilValue
 	}
-	d := draft{kind: kindObject, object: value}
+	d := draft{object: value}
 	if now, err = c.prepare(&d, opts); err != nil {
 		return nil, 0, err
 	}
@@ -211,7 +210,7 @@ func (c *Cache) prepareObject(key string, value any, opts cache.EntryOptions) (n
 // prepare checks opts and puts what they say in d, whose weight is 0 if they do
 // not give one. It returns the time.
 func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error) {
-	if d.kind == kindCounter && len(opts.Tokens) > 0 {
+	if _, counter := d.object.(*number); counter && len(opts.Tokens) > 0 {
 		return 0, errCounterTokens
 	}
 	now = c.now()

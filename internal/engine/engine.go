@@ -142,7 +142,7 @@ func (e *Engine[V]) Find(key string) *Node[V] {
 	tags := b.tags.Load()
 	for m := matches(tags, tagOf(hash)); m != 0; m &= m - 1 {
 		n := b.nodes[bits.TrailingZeros64(m)/8].Load()
-		if n != nil && n.key == key {
+		if n != nil && n.is(key) {
 			n.use()
 			return n
 		}
@@ -177,7 +177,7 @@ func (e *Engine[V]) Get(key string) (value V, ok bool) {
 
 // Set stores n, whatever is under its key.
 func (e *Engine[V]) Set(n *Node[V]) error {
-	return e.Compute(n.key, n.weight, func(*Node[V]) *Node[V] { return n })
+	return e.Compute(n.Key(), n.Weight(), func(*Node[V]) *Node[V] { return n })
 }
 
 // Remove takes out what is under key.
@@ -224,7 +224,7 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 		}
 	case next == nil:
 		e.removeLocked(s, old, Removed)
-	case next.weight > allowed(old, weight) || next.key != key || next.pos != 0:
+	case next.Weight() > allowed(old, weight) || !next.is(key) || next.pos != 0:
 		panic("engine: not the node that was announced, or one that was used before")
 	case old == nil:
 		next.hash = home(hash)
@@ -240,7 +240,7 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 // allowed returns how heavy a node in the place of old may be.
 func allowed[V any](old *Node[V], weight int64) int64 {
 	if weight == SameWeight && old != nil {
-		return old.weight
+		return old.Weight()
 	}
 	return weight
 }
@@ -281,7 +281,7 @@ func (e *Engine[V]) insertLocked(s *shard[V], n *Node[V], tag uint64, held room)
 	p.slots.at(n.pos).node.Store(n)
 	p.admit(n.pos, n)
 	p.schedule(n.pos, n.Deadline())
-	p.release(room{held.entries - 1, held.weight - n.weight, held.reserved})
+	p.release(room{held.entries - 1, held.weight - n.Weight(), held.reserved})
 	p.mu.Unlock()
 	s.insertLocked(n, tag)
 	return room{}
@@ -297,7 +297,7 @@ func (e *Engine[V]) replaceLocked(s *shard[V], old, next *Node[V], registered in
 	next.use()
 	at := next.Deadline()
 	kept := old.kept()
-	same := old.weight == next.weight && at >= registered && !old.Pinned() && !next.Pinned() && !kept
+	same := old.Weight() == next.Weight() && at >= registered && !old.Pinned() && !next.Pinned() && !kept
 	if !same {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -312,7 +312,7 @@ func (e *Engine[V]) replaceLocked(s *shard[V], old, next *Node[V], registered in
 		p.schedule(next.pos, at)
 	}
 	p.repin(old, next)
-	grown := next.weight - old.weight
+	grown := next.Weight() - old.Weight()
 	p.release(room{held.entries, held.weight - grown, held.reserved})
 	return room{}
 }

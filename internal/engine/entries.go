@@ -11,7 +11,7 @@ func (e *Engine[V]) Entries(yield func(*Node[V]) bool) {
 			for place := range t.buckets[j].nodes {
 				n := t.buckets[j].nodes[place].Load()
 				if n != nil && n.Dead() { // t was replaced, or n just now
-					n = e.Peek(n.key)
+					n = e.Peek(n.Key())
 				}
 				if n != nil && !yield(n) {
 					return

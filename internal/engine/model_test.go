@@ -23,10 +23,10 @@ type model struct {
 func (m *model) sums() (all, pinned Limits) {
 	for _, n := range m.entries {
 		all.Entries++
-		all.Weight += n.weight
+		all.Weight += n.Weight()
 		if n.Pinned() {
 			pinned.Entries++
-			pinned.Weight += n.weight
+			pinned.Weight += n.Weight()
 		}
 	}
 	return all, pinned
@@ -36,7 +36,7 @@ func (m *model) sums() (all, pinned Limits) {
 func (m *model) left(n *Node[int], c Cause) {
 	m.t.Helper()
 	m.gone++
-	if m.entries[n.key] != n {
+	if m.entries[n.Key()] != n {
 		m.t.Fatalf("%v: a node is gone that is not there", c)
 	}
 	if c == Capacity && n.Pinned() {
@@ -45,7 +45,7 @@ func (m *model) left(n *Node[int], c Cause) {
 	if c == Expired && n.Deadline() != ended && m.now() < n.Deadline() {
 		m.t.Fatal("a node expired before its deadline")
 	}
-	delete(m.entries, n.key)
+	delete(m.entries, n.Key())
 }
 
 // steps lets the engine and the model do the same, as the bytes of ops say.
@@ -147,7 +147,7 @@ func (m *model) check(e *Engine[int]) {
 	}
 	seen := 0
 	for n := range e.Entries {
-		if m.entries[n.key] != n {
+		if m.entries[n.Key()] != n {
 			m.t.Fatal("Entries shows a node that is not there")
 		}
 		seen++
@@ -201,7 +201,7 @@ func TestAMillionCallsAtOnceStayWithinTheLimits(t *testing.T) {
 		var entries, weight atomic.Int64
 		e := New(Options[int]{Limits: limits, Gone: func(n *Node[int], _ Cause) {
 			entries.Add(-1)
-			weight.Add(-n.weight)
+			weight.Add(-n.Weight())
 		}})
 		var callers sync.WaitGroup
 		for id := range uint64(4) {
@@ -243,16 +243,16 @@ func callAtRandom(t *testing.T, e *Engine[int], entries, weight *atomic.Int64, l
 				deadline = e.Now() + random.Int64N(int64(3*time.Second))
 			}
 			n := NewNode(key, i, random.Int64N(9), deadline, r == 96 && id == 0 && i%10 == 0)
-			err := e.Compute(key, n.weight, func(old *Node[int]) *Node[int] {
+			err := e.Compute(key, n.Weight(), func(old *Node[int]) *Node[int] {
 				if r == 95 {
 					return old
 				}
 				if old == nil {
 					entries.Add(1)
 				} else {
-					weight.Add(-old.weight)
+					weight.Add(-old.Weight())
 				}
-				weight.Add(n.weight)
+				weight.Add(n.Weight())
 				return n
 			})
 			if err != nil && err != ErrFull {

@@ -3,6 +3,7 @@ package engine
 import (
 	"math"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Never is the deadline of a node that does not expire. Deadlines are
@@ -14,22 +15,30 @@ const Never = math.MaxInt64
 const ended = math.MinInt64 / 2
 
 // Node is what the table holds under a key. A change of the value is another
-// node. The first line of the node has all that a hit looks at, if V is no
-// larger than four words.
+// node. It is small, so that many of them fit into the caches of a core: 32 bytes
+// besides the value, so with one of four words a node is one cache line.
 //
 // The zero Node cannot be used; see NewNode.
 type Node[V any] struct {
-	key      string
+	text     *byte         // of the key; its length is in state
 	deadline atomic.Int64  // moved by Slide, later only; by SetDeadline; ended once it expired
-	state    atomic.Uint32 // how often it was used, up to maxUses, and flags
+	state    atomic.Uint32 // how often it was used, up to maxUses, flags, and the length of the key
 	hash     uint32        // written before the node is published
 
 	// Value is for reading once the node is in a table.
 	Value V
 
-	weight int64  // immutable
-	pos    uint32 // the slot of its entry; written before the node is published
+	light uint32 // the weight, or tooHeavy if it is part of a heavyNode; immutable
+	pos   uint32 // the slot of its entry; written before the node is published
 }
+
+// heavyNode is a node whose weight takes more than 32 bits.
+type heavyNode[V any] struct {
+	node   Node[V]
+	weight int64
+}
+
+const tooHeavy = math.MaxUint32
 
 // The state of a node.
 const (
@@ -40,23 +49,53 @@ const (
 	keptFlag   = 1 << 4 // the wheel knows when Keep lets it go, not its deadline; under the lock of its key
 )
 
-// NewNode returns a node for one call of Compute or Set. A weight below 0 is 0;
-// deadline is on the engine's clock; a pinned node is never evicted to make
-// room.
+// MaxKeyLength is the length of the longest key that a node can have.
+const MaxKeyLength = 1<<(32-lengthShift) - 1
+
+// lengthShift is where the length of the key is in a node's state. It never
+// changes.
+const lengthShift = 16
+
+// NewNode returns a node for one call of Compute or Set. It panics if key is
+// longer than MaxKeyLength. A weight below 0 is 0; deadline is on the engine's
+// clock; a pinned node is never evicted to make room.
 func NewNode[V any](key string, value V, weight, deadline int64, pinned bool) *Node[V] {
-	n := &Node[V]{key: key, Value: value, weight: max(0, weight)}
-	n.deadline.Store(deadline)
-	if pinned {
-		n.state.Store(pinnedFlag)
+	if len(key) > MaxKeyLength {
+		panic("engine: the key is too long")
 	}
+	var n *Node[V]
+	if weight < tooHeavy {
+		n = &Node[V]{light: uint32(max(0, weight))}
+	} else {
+		heavy := &heavyNode[V]{weight: weight}
+		n = &heavy.node
+		n.light = tooHeavy
+	}
+	n.text, n.Value = unsafe.StringData(key), value
+	n.deadline.Store(deadline)
+	state := uint32(len(key)) << lengthShift
+	if pinned {
+		state |= pinnedFlag
+	}
+	n.state.Store(state)
 	return n
 }
 
 // Key returns the node's key.
-func (n *Node[V]) Key() string { return n.key }
+func (n *Node[V]) Key() string { return unsafe.String(n.text, n.state.Load()>>lengthShift) }
+
+// is reports whether key is the node's.
+func (n *Node[V]) is(key string) bool {
+	return n.state.Load()>>lengthShift == uint32(len(key)) && unsafe.String(n.text, len(key)) == key
+}
 
 // Weight returns the node's weight.
-func (n *Node[V]) Weight() int64 { return n.weight }
+func (n *Node[V]) Weight() int64 {
+	if n.light == tooHeavy {
+		return (*heavyNode[V])(unsafe.Pointer(n)).weight
+	}
+	return int64(n.light)
+}
 
 // Pinned reports whether n is never evicted to make room.
 func (n *Node[V]) Pinned() bool { return n.state.Load()&pinnedFlag != 0 }

@@ -111,13 +111,13 @@ func (p *policy[V]) leave(n *Node[V]) {
 	p.dequeue(n.pos)
 	p.slots.free(n.pos)
 	p.entries--
-	p.weight -= n.weight
+	p.weight -= n.Weight()
 	p.freed.Broadcast()
 }
 
 func (p *policy[V]) pin(n *Node[V], by int64) {
 	p.pinned.Entries += by
-	p.pinned.Weight += by * n.weight
+	p.pinned.Weight += by * n.Weight()
 }
 
 // repin moves an entry to the queue where its next node belongs.

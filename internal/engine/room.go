@@ -21,7 +21,7 @@ func roomFor[V any](old *Node[V], weight int64) room {
 	case weight < 0:
 		return room{}
 	case old != nil:
-		return room{weight: max(0, weight-old.weight)}
+		return room{weight: max(0, weight-old.Weight())}
 	}
 	return room{entries: 1, weight: weight}
 }
@@ -69,7 +69,7 @@ func (e *Engine[V]) evictLocked(need room, now int64) bool {
 		n := p.slots.at(pos).node.Load()
 		victims = append(victims, n)
 		freed.entries++
-		freed.weight += n.weight
+		freed.weight += n.Weight()
 	}
 	if len(victims) == 0 {
 		return false

@@ -72,7 +72,7 @@ func (t *table[V]) find(hash uint64, key string) *Node[V] {
 	tags := b.tags.Load()
 	for m := matches(tags, tagOf(hash)); m != 0; m &= m - 1 {
 		n := b.nodes[bits.TrailingZeros64(m)/8].Load()
-		if n != nil && n.key == key {
+		if n != nil && n.is(key) {
 			return n
 		}
 	}
@@ -89,7 +89,7 @@ func (t *table[V]) findBeyond(hash uint64, key string) *Node[V] {
 		tags := b.tags.Load()
 		for m := matches(tags, tagOf(hash)); m != 0; m &= m - 1 {
 			n := b.nodes[bits.TrailingZeros64(m)/8].Load()
-			if n != nil && n.key == key {
+			if n != nil && n.is(key) {
 				return n
 			}
 		}

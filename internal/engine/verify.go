@@ -30,15 +30,15 @@ func (e *Engine[V]) verifyWhile(busy bool) error {
 		s.table.Load().each(func(n *Node[V], tag uint64) {
 			count++
 			sum.Entries++
-			sum.Weight += n.weight
+			sum.Weight += n.Weight()
 			if n.Pinned() {
 				pinned.Entries++
-				pinned.Weight += n.weight
+				pinned.Weight += n.Weight()
 			}
 			if n.Dead() || tag == 0 || n.Deadline() == ended {
 				fail("a node in the table: dead %t, tag %d, deadline %d", n.Dead(), tag, n.Deadline())
 			}
-			if e.Peek(n.key) != n {
+			if e.Peek(n.Key()) != n {
 				fail("a node is in the table and not found")
 			}
 			if owners[n.pos] != nil || p.slots.at(n.pos).node.Load() != n {
