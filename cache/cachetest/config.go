@@ -44,7 +44,7 @@ type Config struct {
 // RealTime is how cases wait for the time of a real server. They use lifetimes
 // of a few units, look at an entry Tolerance before its deadline, and expect it
 // to be gone Tolerance after it. A case that waits and fails is run again with
-// longer units, up to eight times as long, in case the machine was too slow.
+// longer units, up to 32 times as long, in case the machine was too slow.
 type RealTime struct {
 	// Unit is the unit of lifetimes. Zero: 200 ms.
 	Unit time.Duration

@@ -117,7 +117,7 @@ func (tc testCase) execute(t *testing.T, cfg *Config, report reporterTB) (skip s
 
 // realTimeAttempts is how often a case that waits is run, each time with units
 // twice as long, until it succeeds.
-const realTimeAttempts = 4
+const realTimeAttempts = 6
 
 func (tc testCase) executeInRealTime(t *testing.T, cfg *Config, report reporterTB) (skip string) {
 	for n := 0; ; n++ {

@@ -85,11 +85,14 @@ func TestRealTimeCatchesTooAndReportsOnce(t *testing.T) {
 	}
 	forgets := sabotageNamed(t, "forgets lifetimes")
 	for _, name := range []string{"Expiry/TTL", "Sliding/NeverPastTTL"} {
-		var r recorder
-		caseNamed(t, name).execute(t, realTime(func() cache.Cache { return newBroken(forgets.build) }).withDefaults(t), &r)
-		if len(r.failures) != 1 {
-			t.Errorf("%s: failures of a cache that forgets lifetimes: %q, want one", name, r.failures)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it mostly waits
+			var r recorder
+			caseNamed(t, name).execute(t, realTime(func() cache.Cache { return newBroken(forgets.build) }).withDefaults(t), &r)
+			if len(r.failures) != 1 {
+				t.Errorf("failures of a cache that forgets lifetimes: %q, want one", r.failures)
+			}
+		})
 	}
 }
 

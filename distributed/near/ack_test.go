@@ -152,6 +152,7 @@ func TestNothingStaleWhileANodeIsInTrouble(t *testing.T) {
 }
 
 func TestALostRegistryMakesChangesWait(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const bound = 300 * time.Millisecond
 	server := redistest.Server(t)
 	nodes := []*Cache{
@@ -194,6 +195,7 @@ func TestALostRegistryMakesChangesWait(t *testing.T) {
 
 // A call that cannot wait says that the change is made and not acknowledged.
 func TestACallThatEndsBeforeTheAcknowledgement(t *testing.T) {
+	t.Parallel() // it mostly waits
 	server := redistest.Server(t)
 	p := newProxy(t, server.Addr())
 	sick := nodeOf(t, clientOf(t, p.addr()), Ack, 3*time.Second)

@@ -83,6 +83,7 @@ func TestPausedProcess(t *testing.T) {
 // A process that is stopped hears nothing, acknowledges nothing, and goes on where it
 // was: what it holds then must not be served.
 func TestNothingStaleInAProcessThatWasPaused(t *testing.T) {
+	t.Parallel() // it mostly waits
 	server := redistest.Server(t)
 	path := filepath.Join(t.TempDir(), "board")
 	b, err := openBoard(path)

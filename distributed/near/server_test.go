@@ -145,6 +145,7 @@ func TestClusterTellsOfRegions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a cluster")
 	}
+	t.Parallel() // it mostly waits
 	client := redistest.Cluster(t, 3).Client()
 	l := newLive(t, client, client, Options{Bound: 10 * time.Second})
 	for i := range 30 { // keys and regions of many slots
@@ -163,6 +164,7 @@ func TestClusterTellsOfRegions(t *testing.T) {
 }
 
 func TestServerGoneAndBack(t *testing.T) {
+	t.Parallel() // it mostly waits
 	server := redistest.Server(t)
 	own := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = own.Close() })

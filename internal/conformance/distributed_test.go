@@ -64,26 +64,31 @@ func TestConformanceMiniredisPrefixed(t *testing.T) {
 }
 
 func TestConformanceServer(t *testing.T) {
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, onRedis(redistest.Server(t).Client()))
 }
 
 func TestConformanceServerWatched(t *testing.T) {
 	skipIfShort(t)
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, behindWatcher(onRedis(redistest.Server(t).Client())))
 }
 
 func TestConformanceServerPrefixed(t *testing.T) {
 	skipIfShort(t)
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, behindPrefix(onRedis(redistest.Server(t).Client())))
 }
 
 func TestConformanceCluster(t *testing.T) {
 	skipIfShort(t)
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, onRedis(redistest.Cluster(t, 3).Client()))
 }
 
 func TestConformanceClusterPrefixed(t *testing.T) {
 	skipIfShort(t)
+	t.Parallel() // it mostly waits
 	cachetest.Run(t, behindPrefix(onRedis(redistest.Cluster(t, 3).Client())))
 }
 

@@ -14,6 +14,7 @@ import (
 )
 
 func TestChangesOfEveryPrimaryArrive(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Cluster(t, 3)
 	client := cluster.Client()
 	_, r := listen(t, client, Options{Prefix: "p:", Channels: []string{"p:ch"}})
@@ -36,6 +37,7 @@ func TestChangesOfEveryPrimaryArrive(t *testing.T) {
 }
 
 func TestAClusterThatLosesAPrimaryComesBackFlushed(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Cluster(t, 3)
 	replica := cluster.AddReplica(0)
 	client := cluster.Client()
@@ -64,6 +66,7 @@ const clusterSlots = 16384
 
 // A primary without slots may be read as soon as one is being moved to it.
 func TestAPrimaryWithoutSlotsIsHeard(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Cluster(t, 2)
 	_, r := listen(t, cluster.Client(), Options{Prefix: "p:"})
 	r.awaitContact(t)
@@ -98,6 +101,7 @@ func TestAPrimaryWithoutSlotsIsHeard(t *testing.T) {
 }
 
 func TestSlotsThatTheClientAloneKnowsOfAreUnsupported(t *testing.T) {
+	t.Parallel()
 	server := redistest.Server(t)
 	client := redis.NewClusterClient(&redis.ClusterOptions{
 		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {

@@ -34,6 +34,7 @@ func killTracking(t *testing.T, client *redis.Client) {
 }
 
 func TestAKilledConnectionComesBackFlushed(t *testing.T) {
+	t.Parallel()
 	server := redistest.Server(t)
 	_, r := listen(t, server.Client(), Options{Prefix: "p:"})
 	r.awaitContact(t)
@@ -48,6 +49,7 @@ func TestAKilledConnectionComesBackFlushed(t *testing.T) {
 }
 
 func TestAFrozenServerIsNoticedAndComesBack(t *testing.T) {
+	t.Parallel()
 	server := redistest.Server(t)
 	const interval = 50 * time.Millisecond
 	_, r := listen(t, server.Client(), Options{Prefix: "p:", Interval: interval})
@@ -72,6 +74,7 @@ func TestAFrozenServerIsNoticedAndComesBack(t *testing.T) {
 }
 
 func TestARestartedServerComesBackFlushed(t *testing.T) {
+	t.Parallel()
 	server := redistest.Server(t)
 	_, r := listen(t, server.Client(), Options{Prefix: "p:"})
 	r.awaitContact(t)
@@ -81,6 +84,7 @@ func TestARestartedServerComesBackFlushed(t *testing.T) {
 }
 
 func TestAPrimaryThatBecomesAReplicaIsLeft(t *testing.T) {
+	t.Parallel()
 	one, two := redistest.Server(t), redistest.Server(t)
 	_, r := listen(t, one.Client(), Options{Prefix: "p:"})
 	r.awaitContact(t)
@@ -93,6 +97,7 @@ func TestAPrimaryThatBecomesAReplicaIsLeft(t *testing.T) {
 
 // Who does not take the changes in time is cut off, and told so.
 func TestAnEventThatBlocksLosesContact(t *testing.T) {
+	t.Parallel()
 	server := redistest.Server(t)
 	block := make(chan struct{})
 	_, r := listen(t, server.Client(), Options{Prefix: "p:", Interval: 20 * time.Millisecond, Events: Events{
@@ -124,6 +129,7 @@ func TestAnEventThatBlocksLosesContact(t *testing.T) {
 }
 
 func TestAPanicOfAnEventEndsTheSessionOnly(t *testing.T) {
+	t.Parallel()
 	server := redistest.Server(t)
 	_, r := listen(t, server.Client(), Options{Prefix: "p:", Events: Events{
 		Changed: func(key string) {
