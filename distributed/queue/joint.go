@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/larder-go/larder/cache"
@@ -18,17 +19,17 @@ const (
 )
 
 // joint gathers the writes of a partition that are made while a script with others
-// is under way: they are the next script. A script costs the server more than a
-// write does.
+// is under way: they are the next script, or, if there are enough, one more at once. A
+// script costs the server more than a write does.
 type joint struct {
 	q *Queue
 	p *partition
 
-	mu     sync.Mutex
-	flying bool   // a script is under way
-	open   *batch // waits for that; nil if nobody does
-	closed bool
-	ended  sync.WaitGroup // goroutines that fly batches
+	mu      sync.Mutex
+	flying  bool   // a script is under way
+	open    *batch // waits for that; nil if nobody does
+	closed  bool
+	flights sync.WaitGroup // goroutines that fly batches
 }
 
 // batch is what one script is given.
@@ -67,9 +68,15 @@ func (j *joint) enqueue(ctx context.Context, w queue.Write) (sequence uint64, le
 		b = &batch{done: make(chan struct{})}
 		j.open = b
 	}
-	if !b.takes(own) {
+	if b.has(w.Key) {
 		j.mu.Unlock()
 		return 0, true, nil
+	}
+	b.writes = append(b.writes, own)
+	b.bytes += len(own.payload)
+	full := len(b.writes) == jointWrites || b.bytes > jointBytes
+	if full && j.departLocked(b) {
+		go j.flyFull(b)
 	}
 	j.mu.Unlock()
 	select {
@@ -80,19 +87,9 @@ func (j *joint) enqueue(ctx context.Context, w queue.Write) (sequence uint64, le
 	}
 }
 
-// takes adds w if there is room and no other write of its key.
-func (b *batch) takes(w *joined) bool {
-	if len(b.writes) == jointWrites || b.bytes > jointBytes {
-		return false
-	}
-	for _, other := range b.writes {
-		if other.Key == w.Key {
-			return false
-		}
-	}
-	b.writes = append(b.writes, w)
-	b.bytes += len(w.payload)
-	return true
+// has reports whether a write of this key is in b.
+func (b *batch) has(key string) bool {
+	return slices.ContainsFunc(b.writes, func(w *joined) bool { return w.Key == key })
 }
 
 // leave takes w out of a batch that was not sent yet.
@@ -115,11 +112,21 @@ func (j *joint) landed() {
 
 // fly sends batches until none waits.
 func (j *joint) fly(b *batch) {
-	defer j.ended.Done()
+	defer j.flights.Done()
 	for ; b != nil; b = j.next(false) {
-		b.reply, b.err = j.send(context.Background(), b.writes)
-		close(b.done)
+		j.trip(b)
 	}
+}
+
+// flyFull sends a batch that does not wait for the one under way.
+func (j *joint) flyFull(b *batch) {
+	defer j.flights.Done()
+	j.trip(b)
+}
+
+func (j *joint) trip(b *batch) {
+	b.reply, b.err = j.send(context.Background(), b.writes)
+	close(b.done)
 }
 
 // next takes the batch that waits. Whoever wants to start a goroutine for it says
@@ -128,29 +135,37 @@ func (j *joint) next(starting bool) *batch {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b := j.open
-	j.open = nil
-	if b == nil {
+	if b == nil || starting && !j.departLocked(b) {
 		j.flying = false
 		return nil
 	}
-	if starting && j.closed {
-		j.flying = false
+	if !starting {
+		j.open = nil
+		b.depart()
+	}
+	return b
+}
+
+// departLocked lets nobody else into the batch that waits, and counts the goroutine
+// that is to fly it. It reports false, and ends the batch, if the queue is closed.
+func (j *joint) departLocked(b *batch) bool {
+	j.open = nil
+	if j.closed {
 		b.err = cache.ErrClosed
 		close(b.done)
-		return nil
+		return false
 	}
-	if starting {
-		j.ended.Add(1)
+	j.flights.Add(1)
+	b.depart()
+	return true
+}
+
+// depart leaves out those who have left.
+func (b *batch) depart() {
+	b.writes = slices.DeleteFunc(b.writes, func(w *joined) bool { return w.gone })
+	for i, w := range b.writes {
+		w.at = i
 	}
-	kept := b.writes[:0]
-	for _, w := range b.writes {
-		if !w.gone {
-			w.at = len(kept)
-			kept = append(kept, w)
-		}
-	}
-	b.writes = kept
-	return b
 }
 
 // send runs the script.
@@ -195,7 +210,7 @@ func (j *joint) close(ctx context.Context) error {
 	j.mu.Unlock()
 	ended := make(chan struct{})
 	go func() {
-		j.ended.Wait()
+		j.flights.Wait()
 		close(ended)
 	}()
 	select {

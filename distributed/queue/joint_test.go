@@ -129,3 +129,41 @@ func TestCloseWhileWriting(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// Writes that find no room in the script that waits are the next one: each in a
+// script of its own would cost the server many times as much.
+func TestManyWritersShareScripts(t *testing.T) {
+	server := redistest.Server(t)
+	q := open(t, server.Client(), redisqueue.Options{})
+	const writers = 300
+	key := func(i int) string { return fmt.Sprint("key", i) }
+	if _, err := q.Enqueue(t.Context(), queue.Write{Key: key(writers)}); err != nil { // it is connected, and the script known
+		t.Fatal(err)
+	}
+	if err := server.Client().ConfigResetStat(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop()
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			if _, err := q.Enqueue(t.Context(), queue.Write{Key: key(i)}); err != nil {
+				t.Errorf("Enqueue: got %v, want no error", err)
+			}
+		})
+	}
+	time.Sleep(200 * time.Millisecond) // for the writers to wait: nobody tells
+	server.Cont()
+	all.Wait()
+	stats, err := server.Client().InfoMap(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls int
+	if _, err := fmt.Sscanf(stats["Commandstats"]["cmdstat_evalsha"], "calls=%d", &calls); err != nil || calls < writers/64 || calls > writers/10 {
+		t.Errorf("%d writes were %d scripts, %v; want few", writers, calls, err)
+	}
+	if st, err := q.Stats(t.Context()); err != nil || st.Queued != writers+1 {
+		t.Errorf("Stats: got %d queued, %v; want %d", st.Queued, err, writers+1)
+	}
+}

@@ -13,7 +13,8 @@ import (
 const (
 	// DefaultPrefix begins the keys of a queue whose options name none.
 	DefaultPrefix = "larder"
-	// DefaultPartitions is how many partitions a queue has if Options says nothing.
+	// DefaultPartitions is how many partitions a queue on a Cluster has if Options says
+	// nothing.
 	DefaultPartitions = 4
 	// DefaultBudget is the time a call may take if Options says nothing: longer than
 	// that of a cache, because a write that is not accepted is lost.
@@ -34,9 +35,10 @@ type Options struct {
 	Prefix string
 
 	// Partitions is how many parts the queue has, which a Cluster spreads over its
-	// nodes; on a single server they only cost, and one is best. It is for the life of the queue:
-	// Preflight refuses another number than the first one. Zero:
-	// DefaultPartitions. At most 1024.
+	// nodes; on a single server they only cost. It is for the life of the queue:
+	// Preflight refuses another number than the first one, so name it if the server is
+	// to become a Cluster. Zero: 1 on a server, DefaultPartitions on a Cluster. At most
+	// 1024.
 	Partitions int
 
 	// MaxItems is how many items are held at most, dead letters included, and
@@ -91,12 +93,14 @@ func refused(option string, value any, reason string) error {
 	return &cache.OptionError{Option: option, Value: value, Reason: reason, Err: cache.ErrInvalidConfig}
 }
 
-func (o Options) withDefaults() Options {
+func (o Options) withDefaults(client redis.UniversalClient) Options {
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
 	}
-	if o.Partitions == 0 {
+	if _, cluster := client.(*redis.ClusterClient); o.Partitions == 0 && cluster {
 		o.Partitions = DefaultPartitions
+	} else if o.Partitions == 0 {
+		o.Partitions = 1
 	}
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget

@@ -75,6 +75,9 @@ func TestPreflightFindsOtherPartitions(t *testing.T) {
 	if err := open(t, server.Client(), redisqueue.Options{Partitions: 5}).Preflight(ctx); !errors.Is(err, cache.ErrInvalidConfig) {
 		t.Errorf("Preflight with another number of partitions: got %v, want ErrInvalidConfig", err)
 	}
+	if err := open(t, server.Client(), redisqueue.Options{}).Preflight(ctx); !errors.Is(err, cache.ErrInvalidConfig) {
+		t.Errorf("Preflight with the default of a server, which is 1: got %v, want ErrInvalidConfig", err)
+	}
 	if err := open(t, server.Client(), redisqueue.Options{Partitions: 5, Prefix: "another"}).Preflight(ctx); err != nil {
 		t.Errorf("Preflight of another queue: got %v, want no error", err)
 	}
@@ -111,9 +114,9 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		"partitions":        {client, redisqueue.Options{Partitions: -1}},
 		"many partitions":   {client, redisqueue.Options{Partitions: 1025}},
 		"items":             {client, redisqueue.Options{MaxItems: -1}},
-		"fewer items":       {client, redisqueue.Options{MaxItems: redisqueue.DefaultPartitions - 1}},
+		"fewer items":       {client, redisqueue.Options{Partitions: 4, MaxItems: 3}},
 		"bytes":             {client, redisqueue.Options{MaxBytes: -1}},
-		"bytes for no one":  {client, redisqueue.Options{MaxBytes: 1}},
+		"bytes for no one":  {client, redisqueue.Options{Partitions: 4, MaxBytes: 3}},
 		"budget":            {client, redisqueue.Options{Budget: -1}},
 		"budget of a month": {client, redisqueue.Options{Budget: 1 << 60}},
 	} {

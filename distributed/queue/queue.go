@@ -66,7 +66,7 @@ func New(client redis.UniversalClient, opts *Options) (*Queue, error) {
 	if opts != nil {
 		o = *opts
 	}
-	o = o.withDefaults()
+	o = o.withDefaults(client)
 	if err := o.check(client); err != nil {
 		return nil, err
 	}

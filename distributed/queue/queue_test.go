@@ -71,7 +71,7 @@ func TestContract(t *testing.T) {
 	mini := func(tb testing.TB) redis.UniversalClient { return redistest.MiniClient(tb, redistest.Mini(tb)) }
 	t.Run("one partition", func(t *testing.T) { conform(t, mini, 0, redisqueue.Options{Partitions: 1}) })
 	t.Run("partitions", func(t *testing.T) {
-		conform(t, mini, 0, redisqueue.Options{}, "Flush/counts what was before",
+		conform(t, mini, 0, redisqueue.Options{Partitions: 4}, "Flush/counts what was before",
 			"Model/whole values", "Model/parked values", "Model/increments")
 	})
 }
@@ -81,7 +81,7 @@ func TestContractOnServer(t *testing.T) {
 		t.Skip("it is for a server")
 	}
 	server := redistest.Server(t)
-	conform(t, func(testing.TB) redis.UniversalClient { return server.Client() }, unit, redisqueue.Options{})
+	conform(t, func(testing.TB) redis.UniversalClient { return server.Client() }, unit, redisqueue.Options{Partitions: 4})
 }
 
 func TestContractOnCluster(t *testing.T) {

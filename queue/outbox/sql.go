@@ -10,7 +10,8 @@ import (
 //
 // A row is one key: head is what is written next, tail what waits behind it.
 // Times are microseconds since 1970; state is 0 (due at due), 1 (claimed until
-// due) or 2 (dead).
+// due) or 2 (dead). The first sequence is a time, too: those of before, if the table was
+// lost or there was a queue of another kind, are lower.
 func Schema(d Dialect, table string) []string {
 	bytes := "BYTEA"
 	if d == SQLite {
@@ -34,9 +35,10 @@ func Schema(d Dialect, table string) []string {
 	if d == SQLite {
 		return append(all,
 			fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s_sequence (id INTEGER PRIMARY KEY CHECK (id = 1), last BIGINT NOT NULL)", table),
-			fmt.Sprintf("INSERT INTO %s_sequence (id, last) VALUES (1, 0) ON CONFLICT (id) DO NOTHING", table))
+			expander(d, table)("INSERT INTO {table}_sequence (id, last) VALUES (1, {now}) ON CONFLICT (id) DO NOTHING"))
 	}
-	return append(all, fmt.Sprintf("CREATE SEQUENCE IF NOT EXISTS %s_sequence", table))
+	return append(all, fmt.Sprintf("CREATE SEQUENCE IF NOT EXISTS %s_sequence", table),
+		expander(d, table)("SELECT setval('{table}_sequence', {now}) FROM {table}_sequence WHERE NOT is_called"))
 }
 
 // statements are the queue's, for one dialect and table.

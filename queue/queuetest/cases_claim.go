@@ -103,6 +103,22 @@ func claimCases() []testCase {
 			s.newest("a", "2")
 			s.settle(c, queue.Done, 0, queue.SettledDone)
 		}},
+		{"Claim/names key, sequence and token", "An outcome of another key, sequence or token than the claim's changes nothing.", func(e *env) {
+			s := e.open()
+			s.put("b", "2")
+			s.settle(s.claimOne("2", long), queue.Done, 0, queue.SettledDone)
+			s.put("a", "1")
+			c := s.claimOne("1", long)
+			key, sequence, token := c, c, c
+			key.Key, sequence.Sequence, token.Token = "b", c.Sequence+1, c.Token+1
+			for _, other := range []queue.Claim{key, sequence, token} {
+				for _, r := range []queue.Result{queue.Done, queue.Failed} {
+					s.settle(other, r, 0, queue.SettledLost)
+				}
+			}
+			s.newest("a", "1")
+			s.settle(c, queue.Done, 0, queue.SettledDone)
+		}},
 		{"Claim/settles many", "Settle takes outcomes of all kinds at once and answers in their order.", func(e *env) {
 			s := e.open()
 			for i := range 4 {
