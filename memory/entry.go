@@ -38,10 +38,11 @@ type entry struct {
 type number struct{ atomic.Int64 }
 
 func (e *entry) kind() kind {
-	switch e.object.(type) {
-	case *text:
+	// A switch would look into the type; these compare pointers to it.
+	if _, ok := e.object.(*text); ok {
 		return kindBytes
-	case *number:
+	}
+	if _, ok := e.object.(*number); ok {
 		return kindCounter
 	}
 	return kindObject
@@ -53,6 +54,7 @@ type draft struct {
 	object any // as in an entry
 	weight int64
 	stamp  *stamp
+	last   *atomic.Pointer[side] // see sideOf
 	life   cache.Lifetime
 }
 
@@ -71,7 +73,7 @@ func newNode(key string, d *draft, window, absolute, now int64) *node {
 		deadline = min(deadline, now+window)
 	}
 	n := engine.NewNode(key, entry{object: d.object}, d.weight, deadline, d.pinned)
-	n.Value.side.Store(sideOf(d.stamp, window, absolute))
+	n.Value.side.Store(sideOf(d.stamp, window, absolute, d.last))
 	return n
 }
 

@@ -23,12 +23,13 @@ type generation struct {
 	alone   atomic.Pointer[stamp] // the last of an entry with this token only, to be shared
 }
 
-// stamp is the generations that an entry depends on. It is immutable.
+// stamp is the generations that an entry depends on. It is immutable, but for last.
 type stamp struct {
-	side        side           // of entries that have nothing else
-	generations []*generation  // those of its tokens first, then those they belong to; each once
-	tokens      int            // how many are those of its tokens
-	few         [2]*generation // where they are if they are no more
+	side        side                 // of entries that have nothing else
+	last        atomic.Pointer[side] // see sideOf
+	generations []*generation        // those of its tokens first, then those they belong to; each once
+	tokens      int                  // how many are those of its tokens
+	few         [2]*generation       // where they are if they are no more
 }
 
 func (s *stamp) expired() bool {

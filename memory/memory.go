@@ -82,7 +82,8 @@ type Cache struct {
 
 	closed atomic.Bool
 
-	_        [64]byte // keeps what writes change off the cache line of what hits look at
+	_        [64]byte             // keeps what writes change off the cache line of what hits look at
+	sliding  atomic.Pointer[side] // see sideOf
 	sizer    sizeof.Sizer
 	counters counters
 	fences   fences

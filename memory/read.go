@@ -28,7 +28,12 @@ func (c *Cache) AppendTo(ctx context.Context, dst []byte, key string) ([]byte, b
 // GetObject returns the object under key, which the caller shares with every
 // other reader. A hit does not allocate. See cache.Objects.
 func (c *Cache) GetObject(ctx context.Context, key string) (any, bool, error) {
-	n, err := c.read(ctx, "get", key, kindObject)
+	n, usual := c.find(ctx, key)
+	if usual && n.Value.kind() == kindObject {
+		c.engine.Hit()
+		return n.Value.object, true, nil
+	}
+	n, err := c.readSlowly(ctx, "get", key, kindObject, n)
 	if n == nil {
 		return nil, false, err
 	}
@@ -89,28 +94,34 @@ func (c *Cache) Refresh(ctx context.Context, key string) error {
 }
 
 // read finds the live node of that kind under key and counts a hit or a miss; a
-// miss is nil. It does not keep key.
-//
-// The usual hit is decided here, with as few calls as can be: what is in the
-// table has a good key, so only its length is checked before the look-up.
+// miss is nil. It does not keep key. GetObject is the same written out.
 func (c *Cache) read(ctx context.Context, op, key string, want kind) (*node, error) {
-	if ctx == nil || c.closed.Load() || ctx.Err() != nil || len(key) > cache.MaxKeyLength {
-		return nil, c.check(ctx, key)
-	}
-	n := c.engine.Find(key)
-	if n != nil {
-		e := &n.Value
-		if s := e.side.Load(); (s == nil || s.window == 0 && !s.lapsed()) && e.kind() == want && !c.watched && c.engine.Live(n) {
-			c.engine.Hit()
-			return n, nil
-		}
+	n, usual := c.find(ctx, key)
+	if usual && n.Value.kind() == want {
+		c.engine.Hit()
+		return n, nil
 	}
 	return c.readSlowly(ctx, op, key, want, n)
 }
 
+// find returns the node under key, or nil, also if the call is refused. usual
+// says that it is live and there is nothing to do but to count the hit, as for
+// nearly all: that is decided here, with as few calls as can be. What is in the
+// table has a good key, so only its length is checked before the look-up.
+func (c *Cache) find(ctx context.Context, key string) (n *node, usual bool) {
+	if ctx == nil || c.closed.Load() || ctx.Err() != nil || len(key) > cache.MaxKeyLength {
+		return nil, false
+	}
+	if n = c.engine.Find(key); n == nil {
+		return nil, false
+	}
+	s := n.Value.side.Load()
+	return n, (s == nil || s.window == 0 && !s.lapsed()) && !c.watched && c.engine.Live(n)
+}
+
 func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, n *node) (*node, error) {
 	if n == nil {
-		if err := cache.CheckKey(key); err != nil {
+		if err := c.check(ctx, key); err != nil {
 			return nil, err
 		}
 	}

@@ -1,5 +1,7 @@
 package memory
 
+import "sync/atomic"
+
 // side is what an entry has besides its value and its deadline. Most entries have
 // none, or share the one of their regions. It is immutable, but for that an entry
 // may get another: with another lock or order, under the key's lock. The rest of
@@ -13,9 +15,18 @@ type side struct {
 }
 
 // sideOf returns what an entry has that was not locked, is in the regions of s
-// and slides by that window.
-func sideOf(s *stamp, window, absolute int64) *side {
+// and slides by that window. last, unless it is nil, is where the last one is that
+// entries of these regions which slide for ever share: mostly they have one
+// window.
+func sideOf(s *stamp, window, absolute int64, last *atomic.Pointer[side]) *side {
 	switch {
+	case window > 0 && absolute == never && last != nil:
+		shared := last.Load()
+		if shared == nil || shared.window != window {
+			shared = &side{stamp: s, window: window, absolute: absolute}
+			last.Store(shared)
+		}
+		return shared
 	case window > 0:
 		return &side{stamp: s, window: window, absolute: absolute}
 	case s != nil:
@@ -59,7 +70,7 @@ func (e *entry) setLock(l *lock) {
 	}
 	window, absolute := e.sliding()
 	if l == nil && window == 0 && !e.replaced() {
-		e.side.Store(sideOf(e.stamp(), 0, 0))
+		e.side.Store(sideOf(e.stamp(), 0, 0, nil))
 		return
 	}
 	e.side.Store(&side{e.stamp(), window, absolute, l, e.replaced()})

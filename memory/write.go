@@ -224,10 +224,12 @@ func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error
 	}
 	d.pinned = opts.Priority == cache.PriorityPinned
 	d.weight = min(opts.Size, maxSize)
+	d.last = &c.sliding
 	if len(opts.Tokens) > 0 {
 		if d.stamp = c.regions.stamp(opts.Tokens, opts.Since); d.stamp == nil {
 			return 0, cache.ErrRegionExpired
 		}
+		d.last = &d.stamp.last
 	}
 	return now, nil
 }

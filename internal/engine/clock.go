@@ -45,11 +45,11 @@ func (c *clock) now() int64 { return int64(time.Since(c.start)) }
 
 // before reports whether it is before deadline: by the cached time if that
 // leaves no doubt, and else exactly.
+//
+// An outdated time is before Never by more than the margin, so that needs no
+// comparison of its own.
 func (c *clock) before(deadline int64) bool {
-	if deadline == Never || c.cached.Load() < deadline-int64(clockMargin) {
-		return true
-	}
-	return c.exact() < deadline
+	return c.cached.Load() < deadline-int64(clockMargin) || c.exact() < deadline
 }
 
 // exact reads the clock, and writes the time down if that is due.

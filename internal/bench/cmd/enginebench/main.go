@@ -1,6 +1,6 @@
 // Command enginebench prints what package enginebench measures.
 //
-//	go run ./internal/bench/cmd/enginebench [-rounds n] [-only hits,sets,churn,heap,gc] [-gc entries]
+//	go run ./internal/bench/cmd/enginebench [-rounds n] [-only hits,sets,churn,heap,gc] [-gc entries] [-calls names] [-goroutines n]
 package main
 
 import (
@@ -24,14 +24,16 @@ func run() error {
 	rounds := flag.Int("rounds", 9, "rounds of each measurement; medians are shown")
 	only := flag.String("only", "hits,sets,churn,heap,gc", "what to measure, separated by commas")
 	gcEntries := flag.Int("gc", 5_000_000, "entries in the heap for gc")
+	calls := flag.String("calls", "", "for hits: calls whose names contain one of these, separated by commas, beside the map")
+	most := flag.Int("goroutines", 2, "for hits and sets: at most that many")
 	flag.Parse()
 	for _, part := range strings.Split(*only, ",") {
 		var err error
 		switch part {
 		case "hits":
-			err = hits(7 * *rounds) // they are short
+			err = hits(7**rounds, *most, strings.Split(*calls, ",")) // they are short
 		case "sets":
-			err = sets(*rounds)
+			err = sets(*rounds, *most)
 		case "churn":
 			var samples map[string]bench.Sample
 			samples, err = enginebench.Churn(20_000, *rounds)
@@ -55,11 +57,11 @@ func run() error {
 	return nil
 }
 
-func hits(rounds int) error {
+func hits(rounds, most int, only []string) error {
 	alone := make(map[string]float64)
 	for _, keys := range []int{1, 512, 100_000} {
-		for _, goroutines := range []int{1, 2} {
-			order, samples, err := enginebench.Hits(keys, goroutines, rounds)
+		for _, goroutines := range []int{1, 2}[:min(most, 2)] {
+			order, samples, err := enginebench.Hits(keys, goroutines, rounds, only...)
 			if err != nil {
 				return err
 			}
@@ -78,9 +80,9 @@ func hits(rounds int) error {
 	return nil
 }
 
-func sets(rounds int) error {
+func sets(rounds, most int) error {
 	for _, capacity := range []int{1000, 100_000} {
-		for _, goroutines := range []int{1, 2} {
+		for _, goroutines := range []int{1, 2}[:min(most, 2)] {
 			times, work, err := enginebench.Sets(capacity, goroutines, rounds)
 			if err != nil {
 				return err
