@@ -94,14 +94,20 @@ func BenchmarkDrain(b *testing.B) {
 					if err := w.Close(context.Background()); err != nil {
 						b.Fatal(err)
 					}
-					b.ReportMetric(drained/time.Since(began).Seconds(), "rows/s")
+					b.ReportMetric(float64(drained())/time.Since(began).Seconds(), "rows/s")
 				}
 			})
 		}
 	}
 }
 
-const drained = 2000
+// drained is how many writes a queue is filled with.
+func drained() int {
+	if testing.Short() {
+		return 200
+	}
+	return 2000
+}
 
 // filled returns a repository on a queue that another one has filled, without
 // having written anything.
@@ -109,14 +115,14 @@ func filled(b *testing.B, source patterns.Repository[int, int64], q queue.Queue)
 	b.Helper()
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	filler := open(b, source, q, drained+1)
-	for i := range drained {
+	filler := open(b, source, q, drained()+1)
+	for i := range drained() {
 		if err := filler.Save(context.Background(), i, int64(i)); err != nil {
 			b.Fatal(err)
 		}
 	}
 	var left *patterns.RemainingError
-	if err := filler.Close(ended); !errors.As(err, &left) || left.Queued != drained {
+	if err := filler.Close(ended); !errors.As(err, &left) || left.Queued != drained() {
 		b.Fatalf("got %v, want all still queued", err)
 	}
 	return open(b, source, q, 100)

@@ -48,6 +48,7 @@ func TestRunMeasuresEveryPeer(t *testing.T) {
 
 // BenchmarkEnqueue tells how many writes a second larder accepts, and how many
 // times what the others do that is. An iteration is a whole run: use -benchtime 1x.
+// With -short it is a small one, to see that it works.
 func BenchmarkEnqueue(b *testing.B) {
 	for _, sync := range []string{"", "everysec", "always"} {
 		addr, peers := start(b)
@@ -65,6 +66,9 @@ func BenchmarkEnqueue(b *testing.B) {
 		for _, goroutines := range []int{1, 16, 64, 256} {
 			b.Run(fmt.Sprintf("%s/%dgoroutines", name, goroutines), func(b *testing.B) {
 				l := Load{Goroutines: goroutines, Size: 256, Writes: 500 * min(goroutines, 40), Rounds: 3}
+				if testing.Short() {
+					l.Writes, l.Rounds = 10*goroutines, 1
+				}
 				for b.Loop() {
 					rates, err := Run(b.Context(), addr, peers, l)
 					if err != nil {
