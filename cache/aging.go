@@ -203,5 +203,6 @@ func (w *written) see() sight {
 	if !w.ages {
 		return sight{at: atValue}
 	}
-	return w.life.see(max(0, time.Duration(min(time.Now().UnixMilli()-w.born, MaxTTL.Milliseconds()))*time.Millisecond))
+	age := min(max(time.Now().UnixMilli()-w.born, 0), MaxTTL.Milliseconds())
+	return w.life.see(time.Duration(age) * time.Millisecond)
 }

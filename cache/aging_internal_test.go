@@ -163,3 +163,17 @@ func TestGuardKeys(t *testing.T) {
 		seen[g] = true
 	}
 }
+
+// However wrong the time in an entry is, its age is neither negative nor random.
+func TestAgeOfAnEntryFromAnyTime(t *testing.T) {
+	for _, born := range []int64{0, time.Now().Add(time.Hour).UnixMilli(), 1 << 53, int64(MaxTTL) - 1, int64(MaxTTL)} {
+		w := written{life: life{soft: time.Second, hard: time.Minute}, born: born, ages: true}
+		want := atValue
+		if born == 0 {
+			want = atExpired
+		}
+		if s := w.see(); s.at != want || s.age < 0 || s.age > MaxTTL {
+			t.Errorf("born at %d: got state %d at age %v, want state %d", born, s.at, s.age, want)
+		}
+	}
+}

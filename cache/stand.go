@@ -142,6 +142,7 @@ func (t *Typed[V]) stand(ctx context.Context, by *Coordinator, f *flight, key st
 	case state != LeaseGranted:
 		return p, standingBusy
 	}
+	by.setClaim(f, LeaseReply{State: LeaseFound}) // until its tokens are known, every one voids it
 	by.setReading(f, true)
 	p, err = t.present(ctx, key)
 	p.guard = guard
@@ -160,6 +161,9 @@ func (t *Typed[V]) stand(ctx context.Context, by *Coordinator, f *flight, key st
 		st = standingGone
 	}
 	if st != standingReady {
+		if st != standingDecided {
+			by.setClaim(f, unclaimed)
+		}
 		t.releaseGuard(ctx, key, guard)
 		return p, st
 	}

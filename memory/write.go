@@ -236,9 +236,16 @@ func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error
 
 var errCounterTokens = &cache.OptionError{Option: "EntryOptions.Tokens", Value: "tokens", Reason: "are not for counters", Err: cache.ErrInvalidConfig}
 
-// store puts n, made at now, in the table. Without a lease it ends the loads in
-// flight for its key; see cache.Coordinator for why twice.
-func (c *Cache) store(n *node, opts cache.EntryOptions, now int64) (err error) {
+// store puts n, made at now, in the table, and tells of what has left.
+func (c *Cache) store(n *node, opts cache.EntryOptions, now int64) error {
+	err := c.place(n, opts, now)
+	c.settle()
+	return err
+}
+
+// place is store without telling. Without a lease it ends the loads in flight for
+// the key; see cache.Coordinator for why twice.
+func (c *Cache) place(n *node, opts cache.EntryOptions, now int64) (err error) {
 	key, fill := n.Key(), opts.Lease != cache.Lease{}
 	if !fill {
 		c.coordinator.Invalidate(key)
@@ -251,7 +258,6 @@ func (c *Cache) store(n *node, opts cache.EntryOptions, now int64) (err error) {
 	if !fill {
 		c.coordinator.Invalidate(key)
 	}
-	c.settle()
 	return err
 }
 

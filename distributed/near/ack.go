@@ -87,11 +87,11 @@ type acks struct {
 	mu      sync.Mutex
 	closed  bool
 	contact bool
-	epoch   uint64    // of contact; part of the member
-	leaving []string  // members whose lease is not used any more
-	renewed time.Time // when the renewal was sent that succeeded last, in this epoch
-	waiting *renewal  // for contact
-	partial map[string]int
+	epoch   uint64                  // of contact; part of the member
+	leaving []string                // members whose lease is not used any more
+	renewed time.Time               // when the renewal was sent that succeeded last, in this epoch
+	waiting *renewal                // for contact
+	partial map[string]map[int]bool // which primaries a barrier has come from, by its payload
 	queue   []barrier
 	next    *round // that is not sent yet
 	rounds  map[uint64]*round
@@ -117,7 +117,7 @@ func newAcks(c *Cache) *acks {
 	a := &acks{
 		cache: c, node: newNode(), lease: c.bound, ended: ctx, end: cancel,
 		renew: transport.NewScript(renewLua), leave: transport.NewScript(leaveLua), ask: transport.NewScript(barrierLua),
-		partial: make(map[string]int), rounds: make(map[uint64]*round),
+		partial: make(map[string]map[int]bool), rounds: make(map[uint64]*round),
 		news: make(chan struct{}, 1), queued: make(chan struct{}, 1), sending: make(chan struct{}, 1),
 	}
 	a.running.Go(a.keep)
@@ -208,8 +208,11 @@ func (a *acks) message(m tracking.Message) {
 		if len(a.partial) >= maxPartial {
 			clear(a.partial) // the writers wait for the leases
 		}
-		a.partial[m.Payload]++
-		if a.partial[m.Payload] < m.Of {
+		if a.partial[m.Payload] == nil {
+			a.partial[m.Payload] = make(map[int]bool, m.Of)
+		}
+		a.partial[m.Payload][m.From] = true // a barrier that was repeated comes twice
+		if len(a.partial[m.Payload]) < m.Of {
 			return
 		}
 		delete(a.partial, m.Payload)

@@ -1,6 +1,12 @@
 package near
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/larder-go/larder/cache"
+)
 
 // until returns until when a hit may be served, on the local tier's clock. It must
 // be read before the look-up: what was heard of by then is gone from what is looked
@@ -17,8 +23,9 @@ func (c *Cache) until() int64 {
 // the caller is told.
 func (c *Cache) settled(ctx context.Context, ch *change, err error) error {
 	c.intents.after(ch, err)
-	if err != nil || c.acks == nil {
+	overlapped := errors.Is(err, cache.ErrWriteOverlapped) // it may have removed a value all the same
+	if c.acks == nil || err != nil && !overlapped {
 		return err
 	}
-	return c.acks.wait(ctx)
+	return cmp.Or(c.acks.wait(ctx), err)
 }

@@ -179,7 +179,7 @@ func (t *intents) drop(n int) {
 
 // supersede forgets removals of keys that have been changed since.
 func (t *intents) supersede(ch *change) {
-	if ch.op == "reset_ttl" || ch.op == "unlock" {
+	if ch.op == "reset_ttl" || ch.op == "unlock" || ch.removed != nil && !*ch.removed {
 		return // the value is the one from before
 	}
 	t.mu.Lock()
@@ -259,6 +259,9 @@ func (t *intents) retry(todo map[intent]wanted) bool {
 // deliver makes intents of one kind happen, by one call. Any answer but that the
 // shared tier cannot be reached is the last one: a write mark that had run out, say.
 func (t *intents) deliver(batch []intent, todo map[intent]wanted) bool {
+	if batch = t.stillWaiting(batch); len(batch) == 0 {
+		return true
+	}
 	c, ctx := t.cache, t.ended
 	var ch change
 	var err error
@@ -280,6 +283,16 @@ func (t *intents) deliver(batch []intent, todo map[intent]wanted) bool {
 	}
 	t.landed(batch, todo)
 	return true
+}
+
+// stillWaiting returns those that have not been superseded since the retry began.
+func (t *intents) stillWaiting(batch []intent) []intent {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.DeleteFunc(batch, func(i intent) bool {
+		_, ok := t.waiting[i]
+		return !ok
+	})
 }
 
 // landed forgets those that were not demanded anew meanwhile.

@@ -208,3 +208,40 @@ func TestFailedRemovalReachesAFrozenServer(t *testing.T) {
 		t.Errorf("the entry: got %d, %v, want none", n, err)
 	}
 }
+
+// A change that changed nothing leaves what it did not touch to be removed.
+func TestAChangeOfNothingLeavesAFailedRemoval(t *testing.T) {
+	for name, change := range map[string]func(r *rig) (bool, error){
+		"another version": func(r *rig) (bool, error) { return r.near.RemoveVersion(r.ctx, "k", cache.Version{1}) },
+		"no lock":         func(r *rig) (bool, error) { return r.near.RemoveLocked(r.ctx, "k", cache.LockHandle{1}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := intentRig(t, nil)
+				r.write("k", "old", cache.EntryOptions{})
+				r.mini.SetError(outOfOrder)
+				if err := r.near.Remove(r.ctx, "k"); err == nil {
+					t.Fatal("Remove: got nil, want an error")
+				}
+				r.mini.SetError("")
+				if removed, err := change(r); removed {
+					t.Fatalf("got %t, %v, want nothing to be removed", removed, err)
+				}
+				time.Sleep(2 * lastRetry)
+				r.contact()
+				r.wantMiss("k")
+			})
+		})
+	}
+}
+
+// Retries take a while: what was superseded after they had begun is left alone.
+func TestARetryLeavesWhatWasSupersededMeanwhile(t *testing.T) {
+	r := intentRig(t, nil)
+	r.write("k", "new", cache.EntryOptions{})
+	gone := intent{key: "k"}
+	if !r.near.intents.retry(map[intent]wanted{gone: {seq: 1}}) {
+		t.Error("the server could not be reached")
+	}
+	r.wantGet("k", "new")
+}

@@ -167,21 +167,24 @@ func (c *Cache) PutNear(key string, value any, its cache.NearTicket) {
 	if c.mode == Validate {
 		value = &copied{value: value, from: t.from}
 	}
-	refused := false
-	put := func() {
-		// Under the shard's lock: an intent is noted before it drops what is held.
-		if refused = c.intents.refuses(key, t.from.Tokens); refused {
+	if !t.end.IsZero() {
+		// Whole milliseconds, or the local tier would round them up.
+		if opts.TTL = time.Until(t.end).Truncate(time.Millisecond); opts.TTL <= 0 {
 			return
 		}
-		if !t.end.IsZero() {
-			// Whole milliseconds, or the local tier would round them up.
-			if opts.TTL = time.Until(t.end).Truncate(time.Millisecond); opts.TTL <= 0 {
-				return
-			}
-		}
-		_ = c.local.SetObject(context.Background(), key, value, opts) // too large, or a region has expired
 	}
-	if !t.shard.putIf(t.seq, put) || refused {
+	refused := false
+	// An error is that it is too large, or that a region has expired. Callbacks of
+	// the local tier's options run without the shard's lock.
+	_ = c.local.SetObjectWithin(context.Background(), key, value, opts, func(put func()) {
+		refused = !t.shard.putIf(t.seq, func() {
+			// Under the lock: an intent is noted before it drops what is held.
+			if refused = c.intents.refuses(key, t.from.Tokens); !refused {
+				put()
+			}
+		}) || refused
+	})
+	if refused {
 		c.counts.refused.Add(1)
 	}
 }

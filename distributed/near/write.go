@@ -15,6 +15,8 @@ type change struct {
 	tokens []cache.Token   // of ExpireTokens
 	mark   cache.WriteMark // of EndWrite
 	fill   bool            // it puts something where there was nothing: see Leaser
+
+	removed *bool // whether it removed anything, once it has succeeded; nil: it changed something
 }
 
 // run makes a change on the shared tier. What is held is dropped before it, and
@@ -120,7 +122,7 @@ func (c *Cache) Add(ctx context.Context, key string, value []byte, opts cache.En
 
 // RemoveVersion is distributed.Cache.RemoveVersion.
 func (c *Cache) RemoveVersion(ctx context.Context, key string, have cache.Version) (removed bool, err error) {
-	err = c.run(ctx, change{op: "remove_version", keys: []string{key}}, func() (err error) {
+	err = c.run(ctx, change{op: "remove_version", keys: []string{key}, removed: &removed}, func() (err error) {
 		removed, err = c.Cache.RemoveVersion(ctx, key, have)
 		return err
 	})
@@ -154,7 +156,7 @@ func (c *Cache) Unlock(ctx context.Context, key string, handle cache.LockHandle,
 
 // RemoveLocked is distributed.Cache.RemoveLocked.
 func (c *Cache) RemoveLocked(ctx context.Context, key string, handle cache.LockHandle) (removed bool, err error) {
-	err = c.run(ctx, change{op: "remove_locked", keys: []string{key}}, func() (err error) {
+	err = c.run(ctx, change{op: "remove_locked", keys: []string{key}, removed: &removed}, func() (err error) {
 		removed, err = c.Cache.RemoveLocked(ctx, key, handle)
 		return err
 	})
