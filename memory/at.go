@@ -3,8 +3,6 @@ package memory
 import (
 	"context"
 	"time"
-
-	"github.com/larder-go/larder/cache"
 )
 
 // GetObjectAt is GetObject, and tells a time within the call, on the cache's clock:
@@ -12,17 +10,11 @@ import (
 // that was stopped and goes on. It is for a caller who has a deadline of its own for
 // many entries at once; the clock is read once for both.
 func (c *Cache) GetObjectAt(ctx context.Context, key string) (value any, at time.Duration, found bool, err error) {
-	if ctx == nil || c.closed.Load() || ctx.Err() != nil || len(key) > cache.MaxKeyLength {
-		return nil, 0, false, c.check(ctx, key)
-	}
-	n := c.engine.Find(key)
+	n, usual := c.find(ctx, key)
 	now := c.now()
-	if n != nil {
-		e := &n.Value
-		if e.kind == kindObject && now < n.Deadline() && !e.sliding && !e.lapsed() && !c.watched {
-			c.engine.Hit()
-			return e.object, time.Duration(now), true, nil
-		}
+	if usual && now < n.Deadline() && n.Value.kind() == kindObject {
+		c.engine.Hit()
+		return n.Value.object, time.Duration(now), true, nil
 	}
 	return c.objectAtSlowly(ctx, key, now, n)
 }
