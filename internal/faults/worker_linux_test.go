@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -182,39 +183,73 @@ func (w *worker) write(ctx context.Context) {
 func (w *worker) recover(ctx context.Context) {
 	me := w.me()
 	for ctx.Err() == nil {
-		epoch, began := w.Board.epoch.Load(), time.Now()
-		for me.recovered.Load() < epoch && ctx.Err() == nil {
-			if (w.Task.Subject == "naive" || w.subject.settled()) && w.subject.well(began) && w.works(ctx) {
-				over, well := w.Board.over.Load(), now()
-				me.took.Store(well - over)
-				me.held.Store(max(0, w.machine.slowUntil(well)-over))
-				me.recovered.Store(epoch)
-			}
-			_ = swarmtest.Pause(ctx, 5*time.Millisecond)
+		if epoch := w.Board.epoch.Load(); me.recovered.Load() < epoch {
+			w.recoverFrom(ctx, epoch)
 		}
 		_ = swarmtest.Pause(ctx, 5*time.Millisecond)
 	}
 }
 
-// works reports whether a key can be removed and is read from Redis.
-func (w *worker) works(ctx context.Context) bool {
+// recoverFrom waits until the cache works again, and says what it waited for if that
+// took long.
+func (w *worker) recoverFrom(ctx context.Context, epoch int64) {
+	var lacking []string
+	for began := time.Now(); ctx.Err() == nil; _ = swarmtest.Pause(ctx, 5*time.Millisecond) {
+		what := w.lacks(ctx, began)
+		over, well := w.Board.over.Load(), now()
+		if what == "" {
+			me, slow := w.me(), w.machine.slowUntil(well)
+			me.took.Store(well - over)
+			me.held.Store(max(0, slow-over))
+			me.recovered.Store(epoch)
+			if time.Duration(well-max(over, slow)) > recoveryLimit {
+				w.Say("phase %d: it took %v until all was well: %s", w.Board.phase.Load(), time.Duration(well-over), strings.Join(lacking, ", "))
+			}
+			return
+		}
+		what = fmt.Sprintf("%s at %v", what, time.Duration(well-over).Round(time.Millisecond))
+		if n := len(lacking); n > 1 && strings.HasPrefix(lacking[n-1], what[:strings.Index(what, " at")]) {
+			lacking[n-1] = what // the last of a kind
+		} else {
+			lacking = append(lacking, what)
+		}
+	}
+}
+
+// lacks returns what is not well yet, of what was so at began.
+func (w *worker) lacks(ctx context.Context, began time.Time) string {
+	switch {
+	case w.Task.Subject != "naive" && !w.subject.settled():
+		return "removals wait"
+	case !w.subject.well(began):
+		return "no contact"
+	}
+	return w.works(ctx)
+}
+
+// works returns what goes wrong when a key is removed and is read from Redis.
+func (w *worker) works(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	key := fmt.Sprintf("probe%d", w.Number)
-	if w.subject.remove(ctx, key) != nil {
-		return false
+	began := time.Now()
+	if err := w.subject.remove(ctx, key); err != nil {
+		return fmt.Sprintf("a removal fails after %v (%v)", time.Since(began).Round(time.Millisecond), err)
 	}
-	loads := 0
+	removed, loads := time.Since(began).Round(time.Millisecond), 0
 	for range 3 {
 		_, err := w.subject.get(ctx, key, func(_ context.Context, e *cache.Entry) (item, error) {
 			loads++
 			return item{}, nil
 		})
 		if err != nil {
-			return false
+			return fmt.Sprintf("a read fails (%v)", err)
 		}
 	}
-	return loads == 1
+	if loads != 1 {
+		return fmt.Sprintf("%d loads for 3 reads, after a removal that took %v", loads, removed)
+	}
+	return ""
 }
 
 func (w *worker) phase() *tally { return &w.Board.tallies[w.Board.phase.Load()] }
