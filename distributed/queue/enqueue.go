@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/larder-go/larder/cache"
@@ -35,7 +36,10 @@ func (q *Queue) Enqueue(ctx context.Context, w queue.Write) (uint64, error) {
 	n := q.partitionOf(w.Key)
 	sequence, left, err := q.joints[n].enqueue(ctx, w)
 	if left {
-		return q.alone(ctx, &q.partitions[n], w)
+		sequence, err = q.alone(ctx, &q.partitions[n], w)
+	}
+	if errors.Is(err, queue.ErrFull) {
+		q.counts.rejected.Add(1)
 	}
 	return sequence, err
 }
@@ -61,7 +65,6 @@ func (q *Queue) accepted(n, coalesced int64) (uint64, error) {
 	case saidConflict:
 		return 0, queue.ErrConflict
 	case saidFull:
-		q.counts.rejected.Add(1)
 		return 0, queue.ErrFull
 	}
 	q.counts.enqueued.Add(1)

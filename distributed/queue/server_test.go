@@ -50,8 +50,8 @@ func TestServerOutOfMemory(t *testing.T) {
 	if letters, err := q.Dead(ctx, "", 1); err != nil || len(letters) != 1 || q.Revive(ctx, letters[0].Key, letters[0].Sequence) != nil {
 		t.Errorf("Dead and Revive: got %d, %v; want a letter that is retried", len(letters), err)
 	}
-	if st, err := q.Stats(ctx); err != nil || st.Queued+st.Dead != 30 || st.Dead != 9 {
-		t.Errorf("Stats: got %+v, %v; want 21 queued, 9 dead", st, err)
+	if st, err := q.Stats(ctx); err != nil || st.Queued+st.Dead != 30 || st.Dead != 9 || st.Rejected != 1 {
+		t.Errorf("Stats: got %+v, %v; want 21 queued, 9 dead, 1 rejected", st, err)
 	}
 }
 
