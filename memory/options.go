@@ -13,7 +13,7 @@ const DefaultMaxBytes = 64 << 20
 
 // EntryOverhead is what an entry weighs besides its key and its value: the
 // engine's bookkeeping and larder's own.
-const EntryOverhead = 256
+const EntryOverhead = 128
 
 // Options says how a cache is bounded and what it reports. Nil Options and the
 // zero Options are the defaults.

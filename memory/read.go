@@ -28,8 +28,8 @@ func (c *Cache) AppendTo(ctx context.Context, dst []byte, key string) ([]byte, b
 // GetObject returns the object under key, which the caller shares with every
 // other reader. A hit does not allocate. See cache.Objects.
 func (c *Cache) GetObject(ctx context.Context, key string) (any, bool, error) {
-	n, usual := c.find(ctx, key)
-	if usual && n.Value.kind() == kindObject {
+	n, usual := c.find(ctx, key, kindObject)
+	if usual {
 		c.engine.Hit()
 		return n.Value.object, true, nil
 	}
@@ -96,8 +96,8 @@ func (c *Cache) Refresh(ctx context.Context, key string) error {
 // read finds the live node of that kind under key and counts a hit or a miss; a
 // miss is nil. It does not keep key. GetObject is the same written out.
 func (c *Cache) read(ctx context.Context, op, key string, want kind) (*node, error) {
-	n, usual := c.find(ctx, key)
-	if usual && n.Value.kind() == want {
+	n, usual := c.find(ctx, key, want)
+	if usual {
 		c.engine.Hit()
 		return n, nil
 	}
@@ -105,10 +105,11 @@ func (c *Cache) read(ctx context.Context, op, key string, want kind) (*node, err
 }
 
 // find returns the node under key, or nil, also if the call is refused. usual
-// says that it is live and there is nothing to do but to count the hit, as for
-// nearly all: that is decided here, with as few calls as can be. What is in the
-// table has a good key, so only its length is checked before the look-up.
-func (c *Cache) find(ctx context.Context, key string) (n *node, usual bool) {
+// says that it is live and of that kind, its window restarted, and there is nothing
+// to do but to count the hit, as for nearly all: that is decided here, with as few
+// calls as can be. What is in the table has a good key, so only its length is
+// checked before the look-up.
+func (c *Cache) find(ctx context.Context, key string, want kind) (n *node, usual bool) {
 	if ctx == nil || c.closed.Load() || ctx.Err() != nil || len(key) > cache.MaxKeyLength {
 		return nil, false
 	}
@@ -116,7 +117,13 @@ func (c *Cache) find(ctx context.Context, key string) (n *node, usual bool) {
 		return nil, false
 	}
 	s := n.Value.side.Load()
-	return n, (s == nil || s.window == 0 && !s.lapsed()) && !c.watched && c.engine.Live(n)
+	if n.Value.kind() != want || c.watched || s.lapsed() {
+		return n, false
+	}
+	if s != nil && s.window > 0 {
+		return n, c.engine.Slide(n, s.window, s.absolute)
+	}
+	return n, c.engine.Live(n)
 }
 
 func (c *Cache) readSlowly(ctx context.Context, op, key string, want kind, n *node) (*node, error) {

@@ -2,6 +2,8 @@ package memory_test
 
 import (
 	"fmt"
+	"runtime"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,5 +109,35 @@ func TestUsageWithoutRanks(t *testing.T) {
 	}
 	if _, hits := usage(c); hits["k"] != 0 || len(hits) != 1 {
 		t.Errorf("got %v, want k without a count", hits)
+	}
+}
+
+// EntryOverhead is what an entry takes, on 64 bits: it is measured with 100,000
+// entries, of a key and an object that fill their size classes.
+func TestEntryOverheadIsWhatAnEntryTakes(t *testing.T) {
+	if strconv.IntSize != 64 {
+		t.Skip("sizes are those of 64 bits")
+	}
+	const entries, size = 100_000, 64
+	c, err := memory.New(&memory.Options{MaxEntries: entries})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	opts := cache.EntryOptions{TTL: time.Hour, Tokens: []cache.Token{cache.RegionToken("products")}}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range entries {
+		if err := c.SetObject(t.Context(), fmt.Sprintf("product-%08d", i), new([size]byte), opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(c)
+	took := (float64(after.HeapAlloc)-float64(before.HeapAlloc))/entries - size - float64(len("product-00000000"))
+	if took < 0.85*memory.EntryOverhead || took > 1.1*memory.EntryOverhead {
+		t.Errorf("an entry takes %.0f bytes besides its key and value, EntryOverhead is %d", took, memory.EntryOverhead)
 	}
 }
