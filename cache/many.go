@@ -118,6 +118,7 @@ func (m *many[K, V]) round(ctx context.Context, list []named[K], attempt int) (a
 	defer stop()
 	for _, w := range waiting {
 		if err != nil {
+			m.tookTooLong(w, err)
 			w.by.leave(w.flight)
 			continue
 		}
@@ -131,6 +132,7 @@ func (m *many[K, V]) round(ctx context.Context, list []named[K], attempt int) (a
 			m.found[w.id] = value.(*object[V]).value
 		case !errors.Is(waitErr, ErrNotFound):
 			err = waitErr
+			m.tookTooLong(w, err)
 		}
 	}
 	return again, err

@@ -53,6 +53,14 @@ func (m *many[K, V]) softTimeout(list []named[K]) (most time.Duration) {
 	return most
 }
 
+// tookTooLong notes that the load of an expired value ended with err, if that is
+// because of its time: the loader may never return.
+func (m *many[K, V]) tookTooLong(w aboard[K], err error) {
+	if w.seen.at == atExpired && errors.Is(err, ErrLoadTimeout) {
+		m.typed.noteFailure(w.by, w.flight, Freshness{}, true, err)
+	}
+}
+
 // fallBack takes the expired values that are still there after a load of list
 // failed. The failure is the caller's only if an id is left without a value.
 func (m *many[K, V]) fallBack(ctx context.Context, list []named[K], failure error) (err error) {
