@@ -138,3 +138,39 @@ func TestSlowCallbacksHoldUpWriters(t *testing.T) {
 		}
 	})
 }
+
+// Entries that slide for ever share their window with others of the same regions,
+// and nobody else's.
+func TestSlidingEntriesShareTheirWindow(t *testing.T) {
+	c, err := New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	put := func(key string, window, ttl time.Duration, tokens ...cache.Token) *side {
+		t.Helper()
+		opts := cache.EntryOptions{SlidingExpiration: window, TTL: ttl, Tokens: tokens}
+		if err := c.SetObject(t.Context(), key, key, opts); err != nil {
+			t.Fatal(err)
+		}
+		return c.engine.Peek(key).Value.side.Load()
+	}
+	region := cache.RegionToken("r")
+	one := put("1", time.Hour, 0, region)
+	if put("2", time.Hour, 0, region) != one {
+		t.Error("two entries alike do not share")
+	}
+	other, limited, bare := put("3", time.Minute, 0, region), put("4", time.Hour, 2*time.Hour, region), put("5", time.Hour, 0)
+	if other == one || other.window != int64(time.Minute) || limited == one || limited.absolute == never || bare == one || bare.stamp != nil {
+		t.Errorf("got %+v, %+v and %+v", other, limited, bare)
+	}
+	if err := c.ExpireTokens(t.Context(), region); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := c.GetObject(t.Context(), "2"); found || err != nil {
+		t.Errorf("an expired region: got %t, %v", found, err)
+	}
+	if _, found, err := c.GetObject(t.Context(), "5"); !found || err != nil {
+		t.Errorf("no region: got %t, %v", found, err)
+	}
+}
