@@ -84,9 +84,10 @@ func NewLog(logger *slog.Logger, opts *LogOptions) *Log {
 }
 
 // DefaultLevel logs panics of callbacks, and loaders that panicked, as errors;
-// failed calls to the server, a breaker that opens and undecodable entries as
-// warnings; other changes of the breaker, and fills refused for another reason
-// than a write or a removal, as information; and nothing else. A refused fill
+// failed calls to the server, a breaker that opens, undecodable entries, a near
+// cache that hears of nothing and invalidations that will not be retried as
+// warnings; other changes of the breaker, a near cache's contact, and fills refused
+// for another reason than a write or a removal, as information; and nothing else. A refused fill
 // whose key was written is how larder stays right, not a thing to look into.
 func DefaultLevel(e cache.Event) (level slog.Level, logged bool) {
 	switch e.Kind {
@@ -94,12 +95,14 @@ func DefaultLevel(e cache.Event) (level slog.Level, logged bool) {
 		return slog.LevelError, true
 	case cache.EventLoad:
 		return slog.LevelError, errors.Is(e.Err, cache.ErrLoaderPanic) || errors.Is(e.Err, cache.ErrLoaderGoexit)
-	case cache.EventServerError, cache.EventUndecodable:
+	case cache.EventServerError, cache.EventUndecodable, cache.EventNearLost, cache.EventIntentDropped:
 		return slog.LevelWarn, true
 	case cache.EventBreaker:
 		if e.Detail == "open" {
 			return slog.LevelWarn, true
 		}
+		return slog.LevelInfo, true
+	case cache.EventNearContact:
 		return slog.LevelInfo, true
 	case cache.EventFillRefused:
 		return slog.LevelInfo, !isRace(e.Err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/distributed/internal/tracking"
 	"github.com/larder-go/larder/memory"
 )
 
@@ -34,4 +35,15 @@ func TestCallbacksOfTheLocalTierMayUseTheCache(t *testing.T) {
 	if evicted.Load() == 0 {
 		t.Error("nothing was evicted: the test shows nothing")
 	}
+}
+
+// What was held while there were news is not held on when there will be none: it
+// has no bound of its own.
+func TestWithoutNewsNothingFromBeforeIsServed(t *testing.T) {
+	r := newRig(t, Options{})
+	r.hold("k", "v", cache.EntryOptions{})
+	r.hand.unsupported = true
+	r.hand.Lost(tracking.ErrUnsupported)
+	r.wantHeld("k", false)
+	r.hold("other", "v", cache.EntryOptions{})
 }

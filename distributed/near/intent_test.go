@@ -245,3 +245,21 @@ func TestARetryLeavesWhatWasSupersededMeanwhile(t *testing.T) {
 	}
 	r.wantGet("k", "new")
 }
+
+// What was demanded anew while a retry was under way is retried again.
+func TestARetryDoesNotSettleWhatWasDemandedSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := intentRig(t, nil)
+		r.mini.SetError(outOfOrder)
+		for range 2 {
+			if err := r.near.Remove(r.ctx, "k"); err == nil {
+				t.Fatal("Remove: got nil, want an error")
+			}
+		}
+		gone := intent{key: "k"}
+		r.near.intents.landed([]intent{gone}, map[intent]wanted{gone: {seq: 1}})
+		if n := r.waiting(); n != 1 {
+			t.Errorf("waiting: got %d, want 1", n)
+		}
+	})
+}
