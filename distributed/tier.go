@@ -22,6 +22,14 @@ type Tier struct{ c *Cache }
 // Tier returns the hooks for a cache in front of c.
 func (c *Cache) Tier() Tier { return Tier{c} }
 
+// Follow returns a client for connections that are to lead where those of the cache
+// do. With Sentinel they are closed when it names another primary, which is noticed
+// within about so long; limit then returns asOf, or when it was asked last if that is
+// earlier. Without it limit is nil.
+func (t Tier) Follow(within time.Duration) (client redis.UniversalClient, limit func(asOf time.Time) time.Time) {
+	return t.c.transport.Follow(within)
+}
+
 // Copy is a value as it was read, and what is known about it.
 type Copy struct {
 	Value    []byte        // the caller's

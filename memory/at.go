@@ -10,9 +10,9 @@ import (
 // that was stopped and goes on. It is for a caller who has a deadline of its own for
 // many entries at once; the clock is read once for both.
 func (c *Cache) GetObjectAt(ctx context.Context, key string) (value any, at time.Duration, found bool, err error) {
-	n, usual := c.find(ctx, key)
+	n, usual := c.find(ctx, key, kindObject)
 	now := c.now()
-	if usual && now < n.Deadline() && n.Value.kind() == kindObject {
+	if usual && now < n.Deadline() {
 		c.engine.Hit()
 		return n.Value.object, time.Duration(now), true, nil
 	}

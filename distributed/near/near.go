@@ -31,7 +31,6 @@ type Cache struct {
 	tier     distributed.Tier
 	local    *memory.Cache
 	listener listener
-	follower *follower // nil without Sentinel
 	// ownClient is closed at the end, if it is not nil.
 	ownClient redis.UniversalClient
 	closed    atomic.Bool // whether it was
@@ -86,21 +85,16 @@ func build(client redis.UniversalClient, opts *Options, listen func(redis.Univer
 	local, errLocal := memory.New(&o.Local)
 	remoteOptions := o.Remote
 	remoteOptions.CloseClient = false // before it is certain that there is a cache
-	given := client
-	follower := follow(client, o.Bound)
-	if follower != nil {
-		client = follower.client
-	}
 	remote, errRemote := distributed.New(client, &remoteOptions)
 	if err := errors.Join(opts.check(), errLocal, errRemote); err != nil {
-		return nil, errors.Join(err, closeUnused(local, remote, follower))
+		return nil, errors.Join(err, closeUnused(local, remote))
 	}
 	c := &Cache{
 		Cache: remote, mode: o.Mode, bound: o.Bound, observer: o.Remote.Observer,
-		tier: remote.Tier(), local: local, follower: follower,
+		tier: remote.Tier(), local: local,
 	}
 	if o.Remote.CloseClient {
-		c.ownClient = given
+		c.ownClient = client
 	}
 	c.contact.init(c)
 	c.guard.init()
@@ -109,10 +103,10 @@ func build(client redis.UniversalClient, opts *Options, listen func(redis.Univer
 	if c.mode == Ack {
 		s = c.startAcks(s)
 	}
-	if c.follower != nil {
+	client, limit := c.tier.Follow(o.Bound)
+	if limit != nil {
 		made := s.Contact
-		s.Contact = func(asOf time.Time) { made(c.follower.limit(asOf)) }
-		c.follower.start()
+		s.Contact = func(asOf time.Time) { made(limit(asOf)) }
 	}
 	c.listener = listen(client, s)
 	close(c.contact.begun)
@@ -123,15 +117,12 @@ func build(client redis.UniversalClient, opts *Options, listen func(redis.Univer
 }
 
 // closeUnused closes what there is of a cache that will not be.
-func closeUnused(local *memory.Cache, remote *distributed.Cache, follower *follower) (err error) {
+func closeUnused(local *memory.Cache, remote *distributed.Cache) (err error) {
 	if local != nil {
 		err = local.Close(context.Background())
 	}
 	if remote != nil {
 		err = errors.Join(err, remote.Close(context.Background()))
-	}
-	if follower != nil {
-		err = errors.Join(err, follower.client.Close())
 	}
 	return err
 }
@@ -147,9 +138,6 @@ func (c *Cache) Close(ctx context.Context) error {
 		err = errors.Join(err, c.acks.close(ctx))
 	}
 	err = errors.Join(err, c.local.Close(ctx), c.Cache.Close(ctx))
-	if c.follower != nil {
-		err = errors.Join(err, c.follower.close(ctx))
-	}
 	if c.ownClient != nil && !c.closed.Swap(true) {
 		err = errors.Join(err, c.ownClient.Close())
 	}

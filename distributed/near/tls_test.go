@@ -120,3 +120,14 @@ func TestServerThatIsNotTrusted(t *testing.T) {
 		t.Errorf("Contact = %+v, want lost, for the certificate", got)
 	}
 }
+
+// freeAddr returns a loopback address on which nobody listens now.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -52,7 +52,7 @@ type Dependency struct {
 // larder gets every one of them, so the list is short.
 func Dependencies() []Dependency {
 	return []Dependency{
-		{"github.com/redis/go-redis/v9", []string{"", "distributed", "distributed/internal/tracking", "distributed/internal/transport", "distributed/near", "distributed/queue"},
+		{"github.com/redis/go-redis/v9", []string{"", "distributed", "distributed/internal/failover", "distributed/internal/tracking", "distributed/internal/transport", "distributed/near", "distributed/queue"},
 			"the Redis client; only the Redis backend and what opens it may know it"},
 		{"github.com/vmihailenco/msgpack/v5", []string{"cache", "internal/msgscan", "internal/schema"},
 			"the default codec; its types must not leak into any API"},

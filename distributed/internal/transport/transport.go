@@ -11,12 +11,16 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/distributed/internal/failover"
 	"github.com/larder-go/larder/internal/breaker"
 	"github.com/redis/go-redis/v9"
 )
 
 // DefaultBudget is the Budget of zero Options.
 const DefaultBudget = 100 * time.Millisecond
+
+// followWithin is how soon a failover that Sentinel has made is noticed.
+const followWithin = 4 * time.Second
 
 // Kind says what is lost when a reply is.
 type Kind uint8
@@ -68,6 +72,7 @@ type Transport struct {
 	client redis.UniversalClient // own, or the caller's if its type is unknown
 	given  redis.UniversalClient
 	own    bool
+	follow *failover.Follower // nil without Sentinel
 	routes router
 	calls  sync.Pool // of *call
 
@@ -86,16 +91,22 @@ type Transport struct {
 // that nothing is retried and context deadlines are honoured, and on up to eight
 // connections more per node, for as many calls at once that do not share. Hooks
 // added to the given client are not carried over: go-redis does not tell them. A client
-// of a type that go-redis does not define is used as it is.
+// of a type that go-redis does not define is used as it is. With Sentinel it is
+// asked once a second, from the first call on, whether the primary is still the
+// same; connections to another are closed.
 func New(client redis.UniversalClient, opts Options) (*Transport, error) {
 	if opts.Budget <= 0 {
 		opts.Budget = DefaultBudget
+	}
+	t := &Transport{opts: opts, given: client}
+	if t.follow = failover.New(client, followWithin); t.follow != nil {
+		client = t.follow.Client()
 	}
 	own, isOwn, err := ownClient(client, opts.Budget)
 	if err != nil {
 		return nil, err
 	}
-	t := &Transport{opts: opts, client: own, given: client, own: isOwn}
+	t.client, t.own = own, isOwn
 	t.calls.New = func() any { return newCall() }
 	t.routes = newRouter(t, own)
 	return t, nil
@@ -194,6 +205,17 @@ func (t *Transport) ForEachNode(ctx context.Context, f func(context.Context, *re
 	return errors.ErrUnsupported
 }
 
+// Follow makes t notice within about so long if Sentinel names another primary.
+// It returns a client for connections that are to lead where those of t do, which
+// belongs to t, and limit, which says as of when that was known; nil without Sentinel.
+func (t *Transport) Follow(within time.Duration) (client redis.UniversalClient, limit func(asOf time.Time) time.Time) {
+	if t.follow == nil {
+		return t.given, nil
+	}
+	t.follow.Within(within)
+	return t.follow.Client(), t.follow.Limit
+}
+
 // State returns the state of the breaker; of several nodes, the worst.
 func (t *Transport) State() breaker.State {
 	worst := breaker.Closed
@@ -262,6 +284,9 @@ func (t *Transport) Close(ctx context.Context) error {
 	errs = append(errs, waitFor(ctx, &t.started))
 	if first && t.own {
 		errs = append(errs, t.client.Close())
+	}
+	if t.follow != nil {
+		errs = append(errs, t.follow.Close(ctx))
 	}
 	if first && t.opts.CloseClient {
 		errs = append(errs, t.given.Close())

@@ -1,4 +1,4 @@
-package near
+package failover
 
 import (
 	"context"
@@ -35,18 +35,24 @@ func (c *elsewhere) Read([]byte) (int, error) {
 // follows is a follower whose dials a test answers.
 type follows struct {
 	t *testing.T
-	*follower
+	*Follower
 	answer func() net.Conn // called in a dial
 }
 
 func newFollows(t *testing.T) *follows {
-	f := &follows{t: t, follower: &follower{conns: make(map[*followedConn]struct{})}}
-	f.dial = func(context.Context, string, string) (net.Conn, error) {
+	f := &follows{t: t}
+	f.Follower = newFollower(func(context.Context, string, string) (net.Conn, error) {
 		if c := f.answer(); c != nil {
 			return c, nil
 		}
 		return nil, errors.New("refused")
-	}
+	}, time.Hour)
+	f.client = redis.NewClient(&redis.Options{})
+	t.Cleanup(func() {
+		if err := f.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	return f
 }
 
@@ -55,7 +61,7 @@ func (f *follows) to(addr string) (*elsewhere, net.Conn) {
 	f.t.Helper()
 	inner := &elsewhere{addr: addr}
 	f.answer = func() net.Conn { return inner }
-	conn, err := f.connect(f.t.Context(), "tcp", failoverAddr)
+	conn, err := f.connect(f.t.Context(), "tcp", sentinelAddr)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -92,7 +98,7 @@ func TestFollowerRefusesWhatASlowDialTells(t *testing.T) {
 		fresh, _ = f.to("b")
 		return slow
 	}
-	if _, err := f.connect(t.Context(), "tcp", failoverAddr); !errors.Is(err, tracking.ErrTopology) || !slow.closed || fresh.closed {
+	if _, err := f.connect(t.Context(), "tcp", sentinelAddr); !errors.Is(err, tracking.ErrTopology) || !slow.closed || fresh.closed {
 		t.Errorf("connect = %v, closed: %v, %v, want it refused and closed", err, slow.closed, fresh.closed)
 	}
 	same := &elsewhere{addr: "b"}
@@ -101,7 +107,7 @@ func TestFollowerRefusesWhatASlowDialTells(t *testing.T) {
 		return same
 	}
 	asOf := f.asOf
-	if _, err := f.connect(t.Context(), "tcp", failoverAddr); err != nil || same.closed {
+	if _, err := f.connect(t.Context(), "tcp", sentinelAddr); err != nil || same.closed {
 		t.Errorf("connect = %v, closed %v, want it to stand", err, same.closed)
 	}
 	if !f.asOf.After(asOf) {
@@ -119,21 +125,21 @@ func TestFollowerLimitsContact(t *testing.T) {
 		t.Errorf("as of %v, want when it was asked", told)
 	}
 	f.answer = func() net.Conn { return nil }
-	if _, err := f.connect(t.Context(), "tcp", failoverAddr); err == nil {
+	if _, err := f.connect(t.Context(), "tcp", sentinelAddr); err == nil {
 		t.Error("connect without an answer succeeds")
 	}
-	if got := f.limit(time.Now()); !got.Equal(told) {
+	if got := f.Limit(time.Now()); !got.Equal(told) {
 		t.Errorf("limit = %v, want %v", got, told)
 	}
-	if got := f.limit(before); !got.Equal(before) {
+	if got := f.Limit(before); !got.Equal(before) {
 		t.Errorf("limit = %v, want what is known", got)
 	}
 }
 
 func TestWhoIsFollowed(t *testing.T) {
 	plain := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
-	sentinel := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: watchedName, SentinelAddrs: []string{"127.0.0.1:1"}})
-	closed := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: watchedName, SentinelAddrs: []string{"127.0.0.1:1"}})
+	sentinel := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: []string{"127.0.0.1:1"}})
+	closed := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: []string{"127.0.0.1:1"}})
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -142,15 +148,12 @@ func TestWhoIsFollowed(t *testing.T) {
 		client redis.UniversalClient
 		want   bool
 	}{"plain": {plain, false}, "Sentinel": {sentinel, true}, "closed": {closed, false}, "nil": {nil, false}, "typed nil": {(*redis.Client)(nil), false}} {
-		f := follow(test.client, time.Second)
+		f := New(test.client, time.Second)
 		if (f != nil) != test.want {
 			t.Errorf("%s: followed = %v, want %v", name, f != nil, test.want)
 		}
 		if f != nil {
-			_ = f.client.Close()
+			_ = f.Close(t.Context())
 		}
-	}
-	if _, err := New(closed, nil); err == nil {
-		t.Error("New takes a closed client")
 	}
 }
