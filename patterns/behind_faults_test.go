@@ -156,8 +156,11 @@ func TestBehindSumsAreRepairedBeforeTheQueueIsTold(t *testing.T) {
 		}
 		b := &behindBench{T: t, WriteBehind: w, ctx: t.Context(), source: source.shelf}
 		b.save(1, "a")
-		var after string
-		q.after = func() { after, _ = w.Find(t.Context(), 1) }
+		after := make(chan string, 1)
+		q.after = func() {
+			v, _ := w.Find(t.Context(), 1)
+			after <- v
+		}
 		found := make(chan struct{})
 		go func() {
 			defer close(found)
@@ -170,8 +173,8 @@ func TestBehindSumsAreRepairedBeforeTheQueueIsTold(t *testing.T) {
 		}
 		b.flush()
 		<-found
-		if after != "a" {
-			t.Errorf("Find once the queue was told: got %q, want the increment once", after)
+		if v := <-after; v != "a" {
+			t.Errorf("Find once the queue was told: got %q, want the increment once", v)
 		}
 		if err := w.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -2,9 +2,12 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/larder-go/larder/internal/redistest"
 	"github.com/redis/go-redis/v9"
@@ -80,4 +83,29 @@ func TestScriptErrorIsItsAnswer(t *testing.T) {
 	if !redis.HasErrorPrefix(err, "CUSTOM") {
 		t.Errorf("got %v, want the script's own error", err)
 	}
+}
+
+// A caller that leaves says what it left, while a lane puts the text in the place
+// of a digest that the server has forgotten. For the race detector.
+func TestCallerLeavesAForgottenScript(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: func(args []string) string {
+			if args[0] == "evalsha" {
+				time.Sleep(2 * slowCall)
+				return "-NOSCRIPT no\r\n"
+			}
+			return ":1\r\n"
+		}}
+		tr := over(t, s, Options{})
+		ctx, cancel := context.WithTimeout(context.Background(), 3*slowCall/2)
+		defer cancel()
+		tr.routes.all()[0].cautious = time.Now().Add(time.Hour) // the call goes to a lane
+		if _, err := tr.Eval(ctx, NewScript("return 1"), "k", Read); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want DeadlineExceeded", err)
+		}
+		time.Sleep(slowCall)
+		if n := s.count("eval") - s.count("evalsha"); n != 1 {
+			t.Errorf("the text was sent %d times, want once", n)
+		}
+	})
 }

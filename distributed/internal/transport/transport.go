@@ -153,10 +153,10 @@ func (t *Transport) Do(ctx context.Context, key string, cmd redis.Cmder, kind Ki
 	c := t.calls.Get().(*call)
 	c.one[0] = cmd
 	c.cmds, c.size = c.one[:], sizeOf(cmd)
-	start := time.Now()
+	op, start := cmd.Name(), time.Now() // a lane may go on using cmd when the caller has left
 	c.start = start
 	if through, err := t.run(ctx, n, c, kind); !through {
-		return t.report(ctx, cmd.Name(), start, err)
+		return t.report(ctx, op, start, err)
 	}
 	sent := c.sent
 	t.release(c)
