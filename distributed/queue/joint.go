@@ -16,6 +16,12 @@ const (
 	// how many bytes.
 	jointWrites = 64
 	jointBytes  = 256 << 10
+
+	// jointEnough is how many writes need not wait for the script under way, as long
+	// as no more than jointMore scripts go beside it: so the server has something to
+	// do while replies are handed out.
+	jointEnough = 8
+	jointMore   = 2
 )
 
 // joint gathers the writes of a partition that are made while a script with others
@@ -27,6 +33,7 @@ type joint struct {
 
 	mu      sync.Mutex
 	flying  bool   // a script is under way
+	beside  int    // so many more are without having waited for it
 	open    *batch // waits for that; nil if nobody does
 	closed  bool
 	flights sync.WaitGroup // goroutines that fly batches
@@ -75,8 +82,9 @@ func (j *joint) enqueue(ctx context.Context, w queue.Write) (sequence uint64, le
 	b.writes = append(b.writes, own)
 	b.bytes += len(own.payload)
 	full := len(b.writes) == jointWrites || b.bytes > jointBytes
-	if full && j.departLocked(b) {
-		go j.flyFull(b)
+	if (full || len(b.writes) >= jointEnough && j.beside < jointMore) && j.departLocked(b) {
+		j.beside++
+		go j.flyBeside(b)
 	}
 	j.mu.Unlock()
 	select {
@@ -118,10 +126,13 @@ func (j *joint) fly(b *batch) {
 	}
 }
 
-// flyFull sends a batch that does not wait for the one under way.
-func (j *joint) flyFull(b *batch) {
+// flyBeside sends a batch that does not wait for the one under way.
+func (j *joint) flyBeside(b *batch) {
 	defer j.flights.Done()
 	j.trip(b)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.beside--
 }
 
 func (j *joint) trip(b *batch) {
