@@ -51,13 +51,7 @@ func (c *Cache) admit(n, old *node, now int64, room error) error {
 		}
 		c.report(n, CauseCapacity)
 	case old != nil:
-		if more := n.Weight() - old.Weight(); more != 0 {
-			c.counters.bytes.Add(more)
-		}
 		c.report(old, causeAt(old, now, CauseReplaced))
-	default:
-		c.counters.entries.Add(1)
-		c.counters.bytes.Add(n.Weight())
 	}
 	return nil
 }
@@ -65,8 +59,6 @@ func (c *Cache) admit(n, old *node, now int64, room error) error {
 // gone is told by the engine about a node that left the table other than by
 // being replaced, under the lock of its key.
 func (c *Cache) gone(n *node, why engine.Cause) {
-	c.counters.entries.Add(-1)
-	c.counters.bytes.Add(-n.Weight())
 	cause := CauseCapacity // even one that has expired, but is locked
 	switch {
 	case n.Value.replaced():
@@ -97,14 +89,7 @@ func (c *Cache) report(n *node, cause Cause) {
 	if c.closed.Load() {
 		return
 	}
-	switch cause {
-	case CauseExpired:
-		c.counters.expirations.Add(1)
-	case CauseCapacity:
-		c.counters.evictions.Add(1)
-	case CauseRemoved:
-		c.counters.removes.Add(1)
-	}
+	c.counters.left(n, cause)
 	if c.notices != nil {
 		c.notices.add(n, cause)
 	}
