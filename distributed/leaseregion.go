@@ -108,7 +108,8 @@ func (c *Cache) takeExpired(ctx context.Context, asked []*asking, replies []cach
 
 // takeReply tells what the take script's answer means.
 func (c *Cache) takeReply(a *asking, cmd *transport.ScriptCmd, err error) (cache.LeaseReply, error) {
-	there, isThere, reply, err := c.answered(a, cmd.Text, err)
+	text := func() (string, error) { return cmd.Text() } // looked at only if there is an answer
+	there, isThere, reply, err := c.answered(a, text, err)
 	if !isThere {
 		return reply, err
 	}
