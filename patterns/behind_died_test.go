@@ -60,7 +60,7 @@ func TestBehindListsOfAWriterThatDiedAreGuardedAgainstThoseItOverlapped(t *testi
 		synctest.Wait()
 		f.Plan(cachetest.Fault{Kind: cachetest.FailBefore, Err: cache.ErrUnavailable})
 		close(source.gates["b1"])
-		_ = <-ended // nothing more of it reaches the cache
+		<-ended // nothing more of it reaches the cache
 		time.Sleep(time.Until(start.Add(40 * time.Second)))
 		wantIDs("b", 1)
 		close(source.gates["c1"])
