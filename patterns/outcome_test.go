@@ -3,6 +3,7 @@ package patterns_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -188,5 +189,48 @@ func TestListsOfAWriterThatDiedAreGuardedAgainstThoseItOverlapped(t *testing.T) 
 		if asks != 1 {
 			t.Errorf("asked %d times once nobody can be writing, want 1", asks)
 		}
+	})
+}
+
+// A list that is being loaded when a write is over may be from before it: who comes
+// after the write does not share it.
+func TestListsAfterAWriteJoinNoLoadFromBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := openMemory(t)
+		s := newTable(map[int]product{1: apple})
+		w := newThrough(t, c, s, nil)
+		q := newLists(t, c, s, w)
+		var asks atomic.Int32
+		release, loaded := make(chan struct{}), make(chan error, 1)
+		s.before = func(step string) error {
+			switch {
+			case step == "commit":
+				go func() {
+					_, err := q.Find(t.Context(), "fruit")
+					loaded <- err
+				}()
+				synctest.Wait() // it has read the source
+			case step == "ask" && asks.Add(1) == 1:
+				<-release
+			}
+			return nil
+		}
+		if err := w.Save(t.Context(), 2, pear); err != nil {
+			t.Fatal(err)
+		}
+		after := make(chan []product, 1)
+		go func() {
+			list, err := q.Find(t.Context(), "fruit")
+			if err != nil {
+				t.Error(err)
+			}
+			after <- list
+		}()
+		synctest.Wait()
+		close(release)
+		if got := <-after; !slices.Equal(got, []product{apple, pear}) {
+			t.Errorf("after the write the list has %v, want %v and %v", got, apple, pear)
+		}
+		<-loaded // which may be of either moment
 	})
 }
