@@ -92,3 +92,79 @@ func TestBehindListsOfAWriteOfUnknownOutcomeAreNotStored(t *testing.T) {
 		wantIDs("b", 1)
 	})
 }
+
+// A worker that dies after its source has the write leaves no list from before it.
+func TestBehindListsFromBeforeAreGoneIfTheWriterDies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &gated{newShelf(), map[string]chan struct{}{"b1": make(chan struct{})}}
+		source.rows[1] = "a1"
+		b, _ := newDepending(t, source, behindOptions{}, nil)
+		f, faulty := cachetest.NewFaults(b.cache, 1)
+		dying := must(patterns.NewWriteBehind(t.Context(), faulty, patterns.Repository[int, string](source), newMemoryQueue(t), byShelf, &behindOptions{Interval: time.Hour}))
+		defer func() { _ = dying.Close(t.Context()) }()
+		wantIDs := shelfLists(b, source.shelf)
+		wantIDs("a", 1)
+		wantIDs("b")
+		if err := dying.Save(b.ctx, 1, "b1"); err != nil {
+			t.Fatal(err)
+		}
+		flushed := make(chan error)
+		go func() { flushed <- dying.Flush(b.ctx) }()
+		synctest.Wait() // the source is being written
+		f.Plan(cachetest.Fault{Kind: cachetest.FailBefore, Err: cache.ErrUnavailable})
+		close(source.gates["b1"])
+		<-flushed
+		wantIDs("a")
+		wantIDs("b", 1)
+	})
+}
+
+// See TestListsAfterAWriteJoinNoLoadFromBefore.
+func TestBehindListsAfterAWriteJoinNoLoadFromBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &gated{newShelf(), map[string]chan struct{}{"b1": make(chan struct{})}}
+		source.rows[1] = "a1"
+		b, _ := newDepending(t, source, behindOptions{}, nil)
+		release := make(chan struct{})
+		lists := must(patterns.NewQuery(b.cache, b.WriteBehind, func(context.Context, string) (ids []int, err error) {
+			source.set(func() {
+				if source.rows[1] == "a1" {
+					ids = []int{1}
+				}
+			})
+			if ids != nil {
+				<-release
+			}
+			return ids, nil
+		}, patterns.QueryOptions[string, int]{Name: "a", Tokens: func(letter string) []cache.Token {
+			return []cache.Token{cache.KeyToken("shelf", letter)}
+		}}))
+		b.save(1, "b1")
+		ended := make(chan error, 2)
+		go func() { ended <- b.Flush(b.ctx) }()
+		synctest.Wait() // the source is being written
+		go func() {
+			_, err := lists.IDs(b.ctx, "a")
+			ended <- err
+		}()
+		synctest.Wait() // it has read the source
+		close(source.gates["b1"])
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		after := make(chan []int, 1)
+		go func() {
+			ids, err := lists.IDs(b.ctx, "a")
+			if err != nil {
+				t.Error(err)
+			}
+			after <- ids
+		}()
+		synctest.Wait()
+		close(release)
+		if got := <-after; len(got) > 0 {
+			t.Errorf("after the write the list has %v, want nothing", got)
+		}
+		<-ended // which may be of either moment
+	})
+}
