@@ -125,8 +125,8 @@ func (c *call) giveUp() {
 
 // reset makes a call that is through ready for another use.
 func (c *call) reset() {
-	if !c.reply.over {
-		c.raw.SetErr(nil) // otherwise it has none
+	if !c.shared {
+		c.raw.SetErr(nil) // otherwise it was not used
 	}
 	c.get, c.key, c.cmds, c.one[0], c.size = false, "", nil, nil, 0
 	c.shared, c.exact, c.sent, c.slow = false, false, false, false
