@@ -28,11 +28,13 @@ func (i *Inspector) ObserverOf(name string) cache.Observer {
 }
 
 func (i *Inspector) observe(source string, e cache.Event) {
-	switch {
-	case i.opts.Authorize == nil:
-	case e.Kind == cache.EventLoad || e.Duration > 0:
+	if i.opts.Authorize == nil {
+		return
+	}
+	switch e.Kind {
+	case cache.EventLoad, cache.EventServerCall, cache.EventServerError:
 		i.durations.at(seriesOf(source, e)).add(e.Duration)
-	case e.Kind == cache.EventBreaker:
+	case cache.EventBreaker:
 		i.breakers.note(breaker{source, e.Layer, e.Detail, time.Now()})
 	}
 }
