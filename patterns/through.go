@@ -155,11 +155,13 @@ func retryFor(limit time.Duration) func(context.Context, func(context.Context) e
 func (t *WriteThrough[K, V]) Unheard() uint64 { return t.unheard.Load() }
 
 // Find is CacheAside.Find.
-func (t *WriteThrough[K, V]) Find(ctx context.Context, id K) (V, error) { return t.find(ctx, id) }
+func (t *WriteThrough[K, V]) Find(ctx context.Context, id K) (V, error) {
+	return t.loading.Get(ctx, id)
+}
 
 // FindMany is CacheAside.FindMany.
 func (t *WriteThrough[K, V]) FindMany(ctx context.Context, ids []K) (map[K]V, error) {
-	return t.findMany(ctx, ids)
+	return t.loading.GetMany(ctx, ids)
 }
 
 // Save saves v in the source, in a transaction if that has them, and then stores
