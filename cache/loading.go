@@ -92,11 +92,32 @@ func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
 	if v, is := held.(V); is && ok && err == nil {
 		return v, nil
 	}
+	return l.judged(ctx, id, held, ok, err)
+}
+
+// judged is Get where GetObject returned anything but a V.
+func (l *Loading[K, V]) judged(ctx context.Context, id K, held any, ok bool, err error) (V, error) {
 	if err != nil { // it may hold the borrowed key
 		return l.get(ctx, l.key(id), id)
 	}
-	value, s, err := t.judged(ctx, held, ok, nil)
-	return missedWith(ctx, t, l.key(id), id, 0, value, s, err, l.load)
+	value, s, _ := l.typed.judged(ctx, held, ok, nil)
+	return l.seen(ctx, id, 0, value, s)
+}
+
+// seen is Get where a look-up has seen this.
+func (l *Loading[K, V]) seen(ctx context.Context, id K, since uint64, value V, s sight) (V, error) {
+	switch s.at {
+	case atValue:
+		return value, nil
+	case atAhead, atStale:
+		buf := l.borrow(id)
+		suffices := l.typed.suffices(ctx, borrowed(buf), s)
+		l.buffers.Put(buf)
+		if suffices {
+			return value, nil
+		}
+	}
+	return missedWith(ctx, l.typed, l.key(id), id, since, value, s, nil, l.load)
 }
 
 // borrow returns a buffer with the key of id, for who does not keep it: on a miss
@@ -129,11 +150,8 @@ func (l *Loading[K, V]) getOtherwise(ctx context.Context, id K) (V, error) {
 		since := l.typed.arrive(borrowed(buf))
 		value, s, err := l.typed.lookup(ctx, borrowed(buf))
 		l.buffers.Put(buf)
-		switch {
-		case s.at == atValue:
-			return value, nil
-		case err == nil:
-			return missedWith(ctx, l.typed, l.key(id), id, since, value, s, nil, l.load)
+		if err == nil { // else it may hold the borrowed key
+			return l.seen(ctx, id, since, value, s)
 		}
 	}
 	return l.get(ctx, l.key(id), id)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/larder-go/larder/cache"
 )
@@ -136,6 +137,64 @@ func TestLoadingByIDsOfManyParts(t *testing.T) {
 			t.Errorf("%v: got %q, %v", p, got, err)
 		}
 	}
+}
+
+// A value that ages is a hit while it is fresh, and is refreshed once when it is
+// stale.
+func TestLoadingOfValuesThatAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := openMemory(t)
+		loads := 0
+		count := func(context.Context, int, *cache.Entry) (string, error) {
+			loads++
+			return fmt.Sprint("v", loads), nil
+		}
+		opts := &cache.LoadingOptions[int, string]{}
+		opts.Defaults.TTL, opts.SoftTTL = time.Hour, time.Minute
+		l := cache.NewLoading(c, count, opts)
+		want := func(want string) {
+			t.Helper()
+			if got, err := l.Get(t.Context(), 1); got != want || err != nil {
+				t.Errorf("got %q, %v; want %s", got, err, want)
+			}
+			synctest.Wait()
+		}
+		want("v1")
+		want("v1")
+		time.Sleep(time.Minute)
+		want("v1") // stale, and refreshed
+		want("v2")
+		want("v2")
+		if loads != 2 {
+			t.Errorf("got %d loads, want 2", loads)
+		}
+	})
+}
+
+func TestLoadingWhileCachingIsOff(t *testing.T) {
+	c := openMemory(t)
+	loads := 0
+	l := cache.NewLoading(c, func(context.Context, int, *cache.Entry) (int, error) {
+		loads++
+		return loads, nil
+	}, nil)
+	want := func(ctx context.Context, want int) {
+		t.Helper()
+		if got, err := l.Get(ctx, 1); got != want || err != nil {
+			t.Errorf("got %d, %v; want %d", got, err, want)
+		}
+	}
+	want(t.Context(), 1)
+	want(t.Context(), 1)
+	want(cache.Disabled(t.Context()), 2)
+	if err := cache.SetEnabled(c, false); err != nil {
+		t.Fatal(err)
+	}
+	want(t.Context(), 3)
+	if err := cache.SetEnabled(c, true); err != nil {
+		t.Fatal(err)
+	}
+	want(t.Context(), 1)
 }
 
 // In a transaction the source is asked, and what it shows there is nobody else's,
