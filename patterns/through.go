@@ -193,7 +193,7 @@ func (t *WriteThrough[K, V]) Delete(ctx context.Context, id K) error { return t.
 // back, and nothing of it is ever cached. Transactions do not nest: an inner one is
 // a part of the outer. do must not write from several goroutines at once. The source's
 // transaction must be begun here: what a transaction begun otherwise writes is cached
-// too early.
+// too early; for its reads there is cache.InTransaction.
 func (t *WriteThrough[K, V]) Transact(ctx context.Context, do func(ctx context.Context) error) error {
 	return t.transactWith(ctx, do)
 }
