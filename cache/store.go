@@ -41,7 +41,7 @@ const (
 // The usual hit is decided here, with as few calls and instructions as can be: a
 // core then begins the next look-up while this one waits for memory.
 func (t *Typed[V]) lookup(ctx context.Context, key string) (V, sight, error) {
-	if !t.direct || ctx == nil || t.shared.disabled.Load() || isDisabled(ctx) {
+	if !t.direct || ctx == nil || t.shared.disabled.Load() || isMarked(ctx) {
 		return t.lookupOtherwise(ctx, key)
 	}
 	held, ok, err := t.objects.GetObject(ctx, key)

@@ -65,7 +65,7 @@ type Typed[V any] struct {
 	objects   Objects     // nil if values are encoded
 	near      Near        // nil if the cache has no tier of objects in front of one of bytes
 	abstract  bool        // V is an interface type
-	direct    bool        // a look-up asks objects, and a V there is a value
+	direct    bool        // no other process writes the cache, a look-up asks objects, and a V there is a value
 	leaser    Leaser      // nil if the cache has no leases
 	peeker    Peeker      // nil if no other process writes the cache
 	waker     Waker       // nil if nobody hints that another process's load has ended
@@ -130,7 +130,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if t.configErr == nil && len(t.opts.Defaults.Tokens) > 0 {
 		t.regions.TrackRegions()
 	}
-	t.direct = t.configErr == nil && t.objects != nil && t.near == nil && !t.abstract
+	t.direct = t.configErr == nil && t.objects != nil && t.near == nil && t.peeker == nil && !t.abstract
 	t.names = names
 	t.shared, _ = names.Coordinate("")
 	return t
