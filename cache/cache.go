@@ -3,9 +3,10 @@
 //
 // A backend implements [Cache] (four methods) and as many of the optional
 // capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Ordered],
-// [Objects], [ObjectVersioner], [ObjectLocker], [Leaser], [WriteMarker], [Peeker],
-// [Waker], [Explainer], [Appender], [Clearer], [Coordinated], [Near], [StatsReporter]. Callers find a capability with
-// [As], which looks through observing decorators.
+// [Objects], [ObjectVersioner], [ObjectLocker], [Leaser], [WriteMarker], [Regions],
+// [Peeker], [Waker], [Explainer], [Appender], [Clearer], [Coordinated], [Near],
+// [StatsReporter]. Callers find a capability with [As], which looks through
+// observing decorators.
 //
 // # Decorators
 //
