@@ -66,6 +66,7 @@ type Typed[V any] struct {
 	near      Near        // nil if the cache has no tier of objects in front of one of bytes
 	abstract  bool        // V is an interface type
 	direct    bool        // no other process writes the cache, a look-up asks objects, and a V there is a value
+	nearby    bool        // a look-up asks near, and a V there is a value
 	leaser    Leaser      // nil if the cache has no leases
 	peeker    Peeker      // nil if no other process writes the cache
 	waker     Waker       // nil if nobody hints that another process's load has ended
@@ -130,6 +131,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if t.configErr == nil && len(t.opts.Defaults.Tokens) > 0 {
 		t.regions.TrackRegions()
 	}
+	t.nearby = t.configErr == nil && t.near != nil && !t.abstract
 	t.direct = t.configErr == nil && t.objects != nil && t.near == nil && t.peeker == nil && !t.abstract
 	t.names = names
 	t.shared, _ = names.Coordinate("")
