@@ -28,14 +28,15 @@ func (c *Cache) GetNear(ctx context.Context, key string) (any, bool) {
 	if until == 0 && c.mode != Validate {
 		return nil, false
 	}
-	value, at, found, _ := c.local.GetObjectAt(ctx, key)
+	now := c.contact.clock.Now()
+	value, found, _ := c.local.GetObjectAt(ctx, key, time.Duration(now))
 	if !found {
 		return nil, false
 	}
 	if c.mode == Validate {
 		return c.validated(ctx, strings.Clone(key), value)
 	}
-	if int64(at) >= until {
+	if now >= until {
 		c.counts.bypassed.Add(1)
 		return nil, false
 	}
