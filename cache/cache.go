@@ -22,6 +22,7 @@ package cache
 
 import (
 	"context"
+	"reflect"
 	"time"
 )
 
@@ -246,4 +247,13 @@ func As[T any](c Cache) (T, bool) {
 	}
 	var zero T
 	return zero, false
+}
+
+// isNil reports whether c is nil, or a nil pointer of a backend's type.
+func isNil(c Cache) bool {
+	if c == nil {
+		return true
+	}
+	v := reflect.ValueOf(c)
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }

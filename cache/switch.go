@@ -60,7 +60,7 @@ func coordination(c Cache) (names Coordinated, leaser Leaser, ok bool) {
 
 func coordinatorOf(c Cache) (*Coordinator, error) {
 	names, _, ok := coordination(c)
-	if !ok {
+	if !ok || isNil(c) {
 		return nil, fmt.Errorf("larder: the cache has no coordinator: %w", errors.ErrUnsupported)
 	}
 	co, _ := names.Coordinate("")

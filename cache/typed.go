@@ -97,6 +97,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if t.opts.Codec == nil {
 		t.opts.Codec = Msgpack[V]()
 	}
+	t.opts.Codec = guard(t.opts.Codec)
 	if t.opts.LoadTimeout == 0 {
 		t.opts.LoadTimeout = DefaultLoadTimeout
 	}
@@ -140,7 +141,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 
 func (t *Typed[V]) check() error {
 	var errs []error
-	if t.cache == nil {
+	if isNil(t.cache) {
 		errs = append(errs, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig})
 	}
 	if t.opts.NegativeTTL < 0 {

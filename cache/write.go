@@ -138,7 +138,7 @@ type markedKey struct {
 
 // NewWriting returns a change of the source that begins now. It sends nothing.
 func NewWriting(c Cache, opts WriteOptions) (*Writing, error) {
-	if c == nil {
+	if isNil(c) {
 		return nil, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig}
 	}
 	opts, err := opts.withDefaults()
@@ -223,7 +223,7 @@ func canDoWithout(err error) bool {
 
 // beginWrite marks the keys. An error means that the write must not go ahead.
 func beginWrite(ctx context.Context, c Cache, keys []string, opts WriteOptions) (*Writing, error) {
-	if c == nil {
+	if isNil(c) {
 		return nil, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig}
 	}
 	if err := CheckContext(ctx); err != nil {
