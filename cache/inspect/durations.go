@@ -18,7 +18,9 @@ import (
 // cache.Observer: it is to be the Observer of the caches, or to be called by it.
 // It takes no lock, except for a series that is new and for breakers.
 //
-// What several caches report to it is counted together: see ObserverOf.
+// What several caches report to it is counted together: see ObserverOf. Each node of
+// a Cluster or a Ring has a breaker of its own, and events do not tell which: of these
+// the page shows the state of the one that changed last.
 func (i *Inspector) Observe(_ context.Context, e cache.Event) { i.observe("", e) }
 
 // ObserverOf returns an Observer like the inspector itself, whose durations are

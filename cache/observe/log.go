@@ -217,7 +217,7 @@ func messageOf(kind cache.EventKind) string {
 	case cache.EventNearLost:
 		return "larder: a near cache hears of no changes"
 	case cache.EventNearContact:
-		return "larder: a near cache hears of changes again"
+		return "larder: a near cache hears of changes"
 	case cache.EventIntentDropped:
 		return "larder: a failed invalidation is not retried"
 	case cache.EventDeadLetter:
