@@ -10,7 +10,7 @@ import (
 // not, n cannot be held: change asks admit what that means, and does what
 // else it has to. It may return n all the same.
 func (c *Cache) put(n *node, change func(old *node, room error) *node) {
-	err := c.engine.Compute(n.Key(), n.Weight(), func(old *node) *node { return change(old, nil) })
+	err := c.engine.Put(n, func(old *node) *node { return change(old, nil) })
 	if err == nil {
 		return
 	}
