@@ -142,7 +142,7 @@ func (r *regions) stamp(tokens []cache.Token, since cache.Moment) *stamp {
 	if s == nil {
 		s = r.build(tokens)
 	}
-	if s.made() > before {
+	if before != math.MaxUint64 && s.made() > before {
 		return nil
 	}
 	return s
@@ -153,7 +153,7 @@ func (r *regions) shared(tokens []cache.Token) *stamp {
 	if len(tokens) != 1 {
 		return nil
 	}
-	g := r.records.find(tokens[0]).generation()
+	g := r.records.find(&tokens[0]).generation()
 	if g == nil {
 		return nil
 	}
@@ -189,12 +189,12 @@ func (r *regions) build(tokens []cache.Token) *stamp {
 
 // current returns the generation of t, made if need be.
 func (r *regions) current(t cache.Token) *generation {
-	if g := r.records.find(t).generation(); g != nil && !g.expired.Load() {
+	if g := r.records.find(&t).generation(); g != nil && !g.expired.Load() {
 		return g
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rec := r.records.find(t)
+	rec := r.records.find(&t)
 	if g := rec.generation(); g != nil {
 		return g
 	}
@@ -212,7 +212,7 @@ func (r *regions) expire(tokens []cache.Token) {
 	defer r.mu.Unlock()
 	now := r.counter.Add(uint64(len(tokens)))
 	for _, t := range tokens {
-		rec := r.records.find(t)
+		rec := r.records.find(&t)
 		if g := rec.generation(); g != nil {
 			g.expired.Store(true)
 		}
@@ -236,7 +236,7 @@ func (r *regions) unexpired(since cache.Moment, tokens []cache.Token) bool {
 	for _, t := range tokens {
 		for ok := true; ok; t, ok = t.Parent() {
 			expired := r.forgot
-			if rec := r.records.find(t); rec != nil {
+			if rec := r.records.find(&t); rec != nil {
 				expired = rec.expired
 			}
 			if expired > before {

@@ -47,7 +47,7 @@ func TestForgettingAcceptsNoFill(t *testing.T) {
 	token := []cache.Token{cache.KeyToken("r", "1")}
 	before := r.moment()
 	r.expire(token)
-	for i := 0; r.records.find(token[0]) != nil; i++ {
+	for i := 0; r.records.find(&token[0]) != nil; i++ {
 		r.expire([]cache.Token{cache.KeyToken("other", strconv.Itoa(i))})
 	}
 	for _, tokens := range [][]cache.Token{token, {cache.RegionToken("never used")}} {

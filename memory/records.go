@@ -45,7 +45,7 @@ type weakGeneration struct{ weak.Pointer[generation] }
 
 // locate hashes the strings of t, which takes a third of the time that
 // maphash.Comparable takes.
-func (r *records) locate(t cache.Token) (part *recordPart, hash uint64) {
+func (r *records) locate(t *cache.Token) (part *recordPart, hash uint64) {
 	name, _ := t.Region()
 	hash = maphash.String(r.seed, name)
 	if key, ok := t.Key(); ok {
@@ -59,14 +59,14 @@ func (t *recordTable) chain(hash uint64) *atomic.Pointer[record] {
 }
 
 // find returns the record of t, or nil. It takes no lock.
-func (r *records) find(t cache.Token) *record {
+func (r *records) find(t *cache.Token) *record {
 	part, hash := r.locate(t)
 	table := part.table.Load()
 	if table == nil {
 		return nil
 	}
 	for rec := table.chain(hash).Load(); rec != nil; rec = rec.next.Load() {
-		if rec.token == t {
+		if rec.token == *t {
 			return rec
 		}
 	}
@@ -88,7 +88,7 @@ func (rec *record) generation() *generation {
 
 // addLocked makes a record of t, which has none.
 func (r *records) addLocked(t cache.Token, expired uint64) *record {
-	part, hash := r.locate(t)
+	part, hash := r.locate(&t)
 	table := part.table.Load()
 	if table == nil || part.count >= len(table.chains) {
 		table = r.grown(table)
@@ -118,7 +118,7 @@ func (r *records) grown(old *recordTable) *recordTable {
 		for rec := old.chains[i].Load(); rec != nil; rec = rec.next.Load() {
 			moved := &record{token: rec.token, expired: rec.expired}
 			moved.current.Store(rec.current.Load())
-			_, hash := r.locate(rec.token)
+			_, hash := r.locate(&rec.token)
 			table.put(hash, moved)
 		}
 	}
