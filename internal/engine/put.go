@@ -118,30 +118,48 @@ func (e *Engine[V]) lockVictim(s *shard[V], n *Node[V], now int64) *Node[V] {
 // policy, and gives n its place if that makes enough room. It reports whether it
 // did, and holds only the lock of s then.
 //
-// A place that nobody else can get is given away before victim is out of the
-// table, which saves the others who wait for the policy the time that takes.
+// A place of which nothing is left over for others is given away first, so that
+// they wait for the policy's lock once, and not while victim is taken out. What is
+// left over is theirs only once victim is gone, as its owner sees it too.
 func (e *Engine[V]) exchange(s *shard[V], victim, n *Node[V], now int64) bool {
-	p, from, cause := &e.policy, e.shardOfNode(victim), causeAt(victim, now)
-	enough := p.fit(0, n.Weight()-victim.Weight())
-	first := !enough || p.limits.Weight > 0 && n.Weight() < victim.Weight()
-	if first {
-		from.removeLocked(victim)
+	p, cause, more := &e.policy, causeAt(victim, now), n.Weight()-victim.Weight()
+	if p.fit(0, more) && (more >= 0 || p.limits.Weight == 0) {
+		p.enterInPlace(victim, n)
+		p.roomFreed() // n may be evicted for others
+		p.mu.Unlock()
+		e.takeOut(s, victim, cause)
+		return true
 	}
+	p.unstable++
+	p.mu.Unlock()
+	e.takeOut(s, victim, cause)
+	p.mu.Lock()
+	p.unstable--
+	enough := p.fit(0, more)
 	if enough {
-		p.weight += n.Weight() - victim.Weight()
-		p.dequeue(victim.pos)
-		p.enter(victim.pos, n)
+		p.enterInPlace(victim, n)
 	} else {
 		p.leave(victim)
 	}
 	p.roomFreed()
 	p.mu.Unlock()
-	if !first {
-		from.removeLocked(victim)
-	}
+	return enough
+}
+
+// takeOut takes victim out of its table, and unlocks that unless it is s.
+func (e *Engine[V]) takeOut(s *shard[V], victim *Node[V], cause Cause) {
+	from := e.shardOfNode(victim)
+	from.removeLocked(victim)
 	e.left(victim, cause)
 	if from != s {
 		from.mu.Unlock()
 	}
-	return enough
+}
+
+// enterInPlace gives n the slot of victim, which was taken out of its queue, and
+// counts it instead.
+func (p *policy[V]) enterInPlace(victim, n *Node[V]) {
+	p.weight += n.Weight() - victim.Weight()
+	p.dequeue(victim.pos)
+	p.enter(victim.pos, n)
 }

@@ -172,11 +172,24 @@ func (e *Engine[V]) Fits(weight int64) bool { return weight <= e.heaviest.Load()
 func (e *Engine[V]) Resize(limits Limits) {
 	p := &e.policy
 	p.mu.Lock()
+	unweighed := p.limits.Weight == 0
 	p.limits = limits
 	e.heaviest.Store(limits.heaviest())
 	p.roomFreed()
 	p.mu.Unlock()
 	e.shrink()
+	if unweighed {
+		e.await()
+	}
+}
+
+// await waits for those who have given the place of somebody heavier away while
+// weight had no limit, until that one is out of the table. See Engine.exchange.
+func (e *Engine[V]) await() {
+	for i := range e.shards {
+		e.shards[i].mu.Lock()
+		e.shards[i].mu.Unlock() //lint:ignore SA2001 a barrier
+	}
 }
 
 // shrink evicts down to the limits. No lock is held.
