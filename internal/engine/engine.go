@@ -101,6 +101,7 @@ func New[V any](o Options[V]) *Engine[V] {
 	}
 	p := &e.policy
 	p.limits, p.slots, p.clock = o.Limits, newSlots[V](), e.clock
+	p.mu.init()
 	p.freed.L = &p.mu
 	e.heaviest.Store(o.Limits.heaviest())
 	p.wheel.time, p.armed = e.clock.now(), Never

@@ -15,7 +15,7 @@ import (
 //
 // Its lock comes after the locks of keys: who holds it takes no other.
 type policy[V any] struct {
-	mu    sync.Mutex
+	mu    parkingMutex
 	freed sync.Cond // room was freed, or what was reserved has been published
 
 	waiting  int // for freed
