@@ -41,7 +41,7 @@ const (
 // The usual hit is decided here, with as few calls and instructions as can be: a
 // core then begins the next look-up while this one waits for memory.
 func (t *Typed[V]) lookup(ctx context.Context, key string) (V, sight, error) {
-	if ctx == nil || t.shared.disabled.Load() || isMarked(ctx) {
+	if !t.direct && !t.nearby || ctx == nil || t.shared.disabled.Load() || isMarked(ctx) {
 		return t.lookupOtherwise(ctx, key)
 	}
 	if t.direct {
@@ -51,14 +51,11 @@ func (t *Typed[V]) lookup(ctx context.Context, key string) (V, sight, error) {
 		}
 		return t.judged(ctx, held, ok, err)
 	}
-	if t.nearby {
-		held, ok := t.near.GetNear(ctx, key)
-		if v, is := held.(V); is && ok {
-			return v, sight{at: atValue}, nil
-		}
-		return t.lookupFar(ctx, key, held, ok)
+	held, ok := t.near.GetNear(ctx, key)
+	if v, is := held.(V); is && ok {
+		return v, sight{at: atValue}, nil
 	}
-	return t.lookupOtherwise(ctx, key)
+	return t.lookupFar(ctx, key, held, ok)
 }
 
 func (t *Typed[V]) lookupOtherwise(ctx context.Context, key string) (V, sight, error) {

@@ -179,15 +179,22 @@ func (b *batch) depart() {
 	}
 }
 
+// kinds are how the script is told of a write: a deletion or not, whole or not.
+var kinds = [2][2]any{{"0 0", "0 1"}, {"1 0", "1 1"}}
+
 // send runs the script.
 func (j *joint) send(ctx context.Context, writes []*joined) (reply, error) {
 	if len(writes) == 0 {
 		return nil, nil
 	}
-	args := make([]any, 2, 2+5*len(writes))
+	args := make([]any, 2, 2+4*len(writes))
 	args[0], args[1] = j.q.maxItems, j.q.maxBytes
 	for _, w := range writes {
-		args = append(args, w.Key, w.payload, flag(w.Deleted), int(w.Mode), w.Onto)
+		var onto any = ""
+		if w.Mode == queue.Merge {
+			onto = w.Onto
+		}
+		args = append(args, w.Key, w.payload, kinds[flag(w.Deleted)][flag(w.Mode == queue.Replace)], onto)
 	}
 	cmd := quickScript.CmdOf(ctx, j.p.all[:2], args...)
 	if err := j.q.transport.Do(ctx, j.p.items, cmd, transport.Write); err != nil {
