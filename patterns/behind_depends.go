@@ -26,6 +26,10 @@ func (w *WriteBehind[K, V]) dependently(ctx context.Context, changes []Change[K,
 		return slices.Repeat([]error{err}, len(changes))
 	}
 	errs := apply(ctx)
+	if slices.ContainsFunc(errs, func(err error) bool { return outcomeOf(err) == unknown }) {
+		d.abandon(ctx)
+		return errs
+	}
 	if err := d.end(ctx); err != nil {
 		w.failed(ctx, err) // the marks stand as long as they can
 	}
@@ -48,23 +52,29 @@ func (d *dependents[K, V]) guard(ctx context.Context, changes []Change[K, V]) (e
 	for _, c := range changes {
 		d.marked = append(d.marked, keys.With(flushPart, c.Key))
 	}
-	if d.writes, err = d.mark(ctx, d.marked); err != nil {
+	opts := d.markOptions()
+	if d.writes, err = d.mark(ctx, opts, d.marked); err != nil {
 		return err
 	}
 	if err := d.look(ctx, changes); err != nil {
 		return errors.Join(err, d.writes.End(ctx))
 	}
-	if d.guards, err = d.mark(ctx, guardKeys(d.tokens)); err != nil {
+	if d.guards, err = d.mark(ctx, guarding(opts), guardKeys(d.tokens)); err != nil {
 		return errors.Join(err, d.writes.End(ctx))
 	}
 	_ = d.regions.ExpireTokens(ctx, d.tokens...) // it is done again at the end
 	return nil
 }
 
-// mark marks keys for as long as any write of the source may take: a worker's has a
-// batch's visibility, that of a caller whom the queue had no room for the default.
-func (d *dependents[K, V]) mark(ctx context.Context, keys []string) (*cache.Writing, error) {
-	w, err := cache.NewWriting(d.cache, cache.WriteOptions{MarkTTL: max(d.opts.Visibility, cache.DefaultMarkTTL)})
+// markOptions make marks stand for as long as any write of the source may take: a
+// worker's has a batch's visibility, that of a caller whom the queue had no room for
+// the default.
+func (d *dependents[K, V]) markOptions() cache.WriteOptions {
+	return cache.WriteOptions{MarkTTL: max(d.opts.Visibility, cache.DefaultMarkTTL)}
+}
+
+func (d *dependents[K, V]) mark(ctx context.Context, opts cache.WriteOptions, keys []string) (*cache.Writing, error) {
+	w, err := cache.NewWriting(d.cache, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +113,14 @@ func (d *dependents[K, V]) look(ctx context.Context, changes []Change[K, V]) (er
 	return cache.CheckTokens(d.tokens)
 }
 
+// abandon leaves writes that nobody knows the outcome of, and that may happen yet, to
+// their marks: until those have run out no list that shows the entities is stored.
+func (d *dependents[K, V]) abandon(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cache.DefaultEndTimeout)
+	defer cancel()
+	_ = d.regions.ExpireTokens(ctx, d.tokens...) // what could not be marked is dropped at least
+}
+
 // end tells the cache whatever became of ctx: the source was written. If others may
 // still be writing these entities, who do not know perhaps what depends on what was
 // written here, that stays guarded until they must be done.
@@ -116,7 +134,7 @@ func (d *dependents[K, V]) end(ctx context.Context) error {
 		return err
 	}
 	if leaser, ok := cache.As[cache.Leaser](d.cache); ok && len(d.shown) > 0 && anyMarked(ctx, leaser, d.marked) {
-		_, _ = d.mark(ctx, guardKeys(d.shown)) // left to run out; without a cache no list is stored
+		_, _ = d.mark(ctx, d.markOptions(), guardKeys(d.shown)) // left to run out; without a cache no list is stored
 	}
 	return d.guards.End(ctx)
 }

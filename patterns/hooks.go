@@ -19,7 +19,8 @@ type Hooks[K comparable, V any] struct {
 	OnSaved   func(ctx context.Context, id K, v V)
 	OnDeleted func(ctx context.Context, id K)
 
-	// OnPanic is told of a hook's panic. nil: nobody is.
+	// OnPanic is told of a hook's panic. nil: nobody is. Its own panic is contained,
+	// and nobody is told of that.
 	OnPanic func(ctx context.Context, p any)
 }
 
@@ -164,15 +165,21 @@ func (h *Hooked[K, V]) after(ctx context.Context, err error, calls ...func(conte
 
 func (h *Hooked[K, V]) call(ctx context.Context, calls []func(context.Context)) {
 	for _, f := range calls {
-		func() {
+		shielded(func() {
 			defer func() {
 				if p := recover(); p != nil && h.hooks.OnPanic != nil {
 					h.hooks.OnPanic(ctx, p)
 				}
 			}()
 			f(ctx)
-		}()
+		})
 	}
+}
+
+// shielded runs the user's code, whose panic goes no further.
+func shielded(call func()) {
+	defer func() { _ = recover() }()
+	call()
 }
 
 // telling is the part of a Hooked in a transaction.

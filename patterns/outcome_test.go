@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/cache/cachetest"
 	"github.com/larder-go/larder/patterns"
 )
 
@@ -124,5 +128,65 @@ func TestListsOfOverlappingWritersAgree(t *testing.T) {
 		wantList(t, q, "others", product{"egg", "others"})
 		wantList(t, q, "vegetables")
 		wantList(t, q, "fruit")
+	})
+}
+
+// A writer that dies after its commit cannot see to the lists that it has put the
+// entity into, and another that has looked at the entity before does not know of them:
+//
+//	one     marks, reads fruit,                writes vegetables, and dies
+//	other                       reads fruit,                                        writes others
+//	reader                                                         loads vegetables
+//
+// The list vegetables must not stay, however late the other is.
+func TestListsOfAWriterThatDiedAreGuardedAgainstThoseItOverlapped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := openMemory(t)
+		s := newTable(map[int]product{1: apple})
+		f, faulty := cachetest.NewFaults(c, 1)
+		one, other := newThrough(t, faulty, s, nil), newThrough(t, c, s, nil)
+		q := newLists(t, c, s, other)
+		var commits atomic.Int32
+		s.before = func(step string) error {
+			if step != "commit" {
+				return nil
+			}
+			first := commits.Add(1) == 1
+			time.Sleep(24 * time.Second) // as long as a write may take
+			if first {                   // its process dies: nothing more of it reaches the cache
+				f.Plan(cachetest.Fault{Kind: cachetest.FailBefore, Err: cache.ErrUnavailable})
+			}
+			return nil
+		}
+		start := time.Now()
+		ended := make(chan error, 2)
+		go func() { ended <- one.Save(t.Context(), 1, leek) }()
+		time.Sleep(20 * time.Second)
+		egg := product{"egg", "others"}
+		go func() { ended <- other.Save(t.Context(), 1, egg) }()
+		if err := <-ended; !errors.Is(err, cache.ErrCommittedCacheDegraded) {
+			t.Fatalf("got %v, want ErrCommittedCacheDegraded", err)
+		}
+		time.Sleep(time.Until(start.Add(40 * time.Second)))
+		wantList(t, q, "vegetables", leek)
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		wantList(t, q, "vegetables")
+		wantList(t, q, "others", egg)
+		asks := 0
+		s.before = func(step string) error {
+			if step == "ask" {
+				asks++
+			}
+			return nil
+		}
+		time.Sleep(time.Until(start.Add(61 * time.Second)))
+		for range 2 {
+			wantList(t, q, "vegetables")
+		}
+		if asks != 1 {
+			t.Errorf("asked %d times once nobody can be writing, want 1", asks)
+		}
 	})
 }

@@ -35,7 +35,8 @@ type QueryOptions[P any, K comparable] struct {
 //
 // Which entities are in a list changes when one of its tokens expires: wrappers
 // whose Entity.Dependents names them do that. While they write, and if they die
-// while they write, a list that was read in between is not stored.
+// while they write, a list that was read in between is not stored, nor is another
+// until all who wrote with them must be done: for two MarkTTLs, a minute by default.
 //
 // A list and its entities are not read at one moment: an entity that was deleted
 // in between is left out, and one may be shown that has just left the list.

@@ -19,9 +19,10 @@ import (
 // process; nor does a list that a Query cached. What a transaction writes is seen
 // by nobody before its commit, and never if it is rolled back. If the process dies
 // on the way, at any point after it could mark the entry, nothing stale is left: the
-// write marks run out (30 seconds unless WriteThroughOptions.Write says otherwise)
-// and until then readers are served by the source. If several processes write one entity at once none of
-// their values is stored, but what the source has after all of them.
+// write marks run out (30 seconds unless WriteThroughOptions.Write says otherwise, and
+// twice that for the lists that show the entity) and until then readers are served by
+// the source. If several processes write one entity at once none of their values is
+// stored, but what the source has after all of them.
 //
 // A write that ends with cache.ErrOutcomeUnknown, or because its context has ended,
 // may have happened, or may yet: its marks are left to run out, too.
@@ -82,7 +83,9 @@ type WriteThroughOptions struct {
 	// before. Zero: DefaultRetryFor.
 	RetryFor time.Duration
 
-	// Write tunes the write marks. Strict is set by FailWrite.
+	// Write tunes the write marks. Strict is set by FailWrite. Give all who write an
+	// entity with Entity.Dependents the same MarkTTL: each guards its lists against
+	// others for as long as it may take itself.
 	Write cache.WriteOptions
 }
 

@@ -18,7 +18,8 @@ const (
 	DefaultWarmBatch       = 100
 )
 
-// WarmOptions configure Warm. The zero value means the defaults.
+// WarmOptions configure Warm. The zero value means the defaults. A panic of Progress or
+// OnError is contained: they are there to look on.
 type WarmOptions[K comparable] struct {
 	// Concurrency is how many batches are looked up at the same time. Zero:
 	// DefaultWarmConcurrency.
@@ -149,11 +150,11 @@ func (w *warming[K, V]) report(ids []K, found map[K]V, failed map[K]error) {
 	}
 	if w.opts.OnError != nil {
 		for id, err := range failed {
-			w.opts.OnError(id, err)
+			shielded(func() { w.opts.OnError(id, err) })
 		}
 	}
 	if w.opts.Progress != nil {
-		w.opts.Progress(w.progress)
+		shielded(func() { w.opts.Progress(w.progress) })
 	}
 }
 
@@ -166,8 +167,9 @@ type Schedule struct {
 
 // NewSchedule runs task now, and then each time that interval has passed since it
 // returned, give or take a tenth, so that processes started together do not run
-// together. An error, or panic, of task goes to onError, which may be nil, and the
-// task runs again the next time. The task's context ends with Close.
+// together. An error, or panic, of task goes to onError, which may be nil and whose own
+// panic is contained, and the task runs again the next time. The task's context ends
+// with Close.
 func NewSchedule(interval time.Duration, task func(ctx context.Context) error, onError func(err error)) (*Schedule, error) {
 	if interval <= 0 {
 		return nil, refuse("interval", interval, "must be positive")
@@ -189,7 +191,7 @@ func (s *Schedule) run(ctx context.Context, interval time.Duration, task func(co
 			return
 		}
 		if err != nil && onError != nil {
-			onError(err)
+			shielded(func() { onError(err) })
 		}
 		select {
 		case <-time.After(interval - interval/10 + rand.N(interval/5+1)):

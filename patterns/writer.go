@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 //
 // A process that dies anywhere leaves marks, which run out, and nothing that they
 // guard; so does one whose outcome is unknown, since the source may still commit it.
+// What guards the dependents then stands for twice the time: see guarding.
 // If the cache cannot be reached steps 1 to 3 are left out, unless the write is
 // strict, and what remains of the others is reported. With Entity.Intents what was
 // left out is noted in the source's transaction, before it is written.
@@ -59,6 +61,19 @@ type changed[K comparable, V any] struct {
 	opts  cache.EntryOptions
 }
 
+// guarding returns the options of the marks that guard dependents, for a write with
+// these. A writer that dies after its commit, or that does not know of it, cannot
+// prolong them (see unit.overlapped), and another that it overlapped, and that does not
+// know of these dependents, may have begun just before that commit: it takes as long
+// again. That holds for writers whose marks have one TTL.
+func guarding(opts cache.WriteOptions) cache.WriteOptions {
+	if opts.MarkTTL == 0 {
+		opts.MarkTTL = cache.DefaultMarkTTL
+	}
+	opts.MarkTTL = 2 * min(opts.MarkTTL, math.MaxInt64/2)
+	return opts
+}
+
 func (w *writer[K, V]) begin() (participant, error) {
 	opts := w.opts
 	opts.Strict = opts.Strict || w.entity.Intents != nil // to hear of what cannot be marked
@@ -66,7 +81,7 @@ func (w *writer[K, V]) begin() (participant, error) {
 	if err != nil {
 		return nil, err
 	}
-	guards, err := cache.NewWriting(w.cache, opts)
+	guards, err := cache.NewWriting(w.cache, guarding(opts))
 	if err != nil {
 		return nil, err
 	}

@@ -102,12 +102,52 @@ func refused(option string, value any, reason string) error {
 	return &cache.OptionError{Option: option, Value: value, Reason: reason, Err: cache.ErrInvalidConfig}
 }
 
-// CreateTable creates what the queue needs, where it is not there yet. Those who
-// migrate their schemas by other means take it from Schema.
+// CreateTable creates what the queue needs, where it is not there yet. Several
+// processes may do so at once. Those who migrate their schemas by other means take
+// it from Schema.
 func (q *Queue) CreateTable(ctx context.Context) error {
-	for _, statement := range Schema(q.dialect, q.table) {
-		if _, err := q.db.ExecContext(ctx, statement); err != nil {
-			return failure(ctx, "create table", err)
+	if err := cache.CheckContext(ctx); err != nil {
+		return err
+	}
+	statements := Schema(q.dialect, q.table)
+	err := q.create(ctx, statements)
+	for range statements {
+		if err == nil || ctx.Err() != nil || q.dialect == SQLite {
+			break
+		}
+		err = q.create(ctx, statements)
+	}
+	return failure(ctx, "create table", err)
+}
+
+// create executes the statements. On PostgreSQL IF NOT EXISTS fails where another is
+// creating the same and commits it, which a repetition then finds. Those who come this
+// way wait for each other there: so none sets the sequence back that another has drawn
+// from already.
+func (q *Queue) create(ctx context.Context, statements []string) error {
+	if q.dialect == SQLite {
+		return execute(ctx, q.db, statements)
+	}
+	tx, err := q.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", q.lockOf("")); err != nil {
+		return err
+	}
+	if err := execute(ctx, tx, statements); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func execute(ctx context.Context, db interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}, statements []string) error {
+	for _, statement := range statements {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
 		}
 	}
 	return nil
