@@ -34,6 +34,12 @@ func TestAllocationsOfAHit(t *testing.T) {
 	for stored := time.Now(); time.Since(stored) <= aged.SoftTTL; { // until it is stale
 	}
 	id := int64(1 << 40)
+	agedByID := func(key string) *cache.Loading[int64, product] {
+		opts := cache.LoadingOptions[int64, product]{AppendKey: func(dst []byte, _ int64) []byte { return append(dst, key...) }}
+		opts.Defaults, opts.Freshness = cache.EntryOptions{TTL: time.Hour}, aged
+		return cache.NewLoading(c, refresh, &opts)
+	}
+	freshByID, staleByID := agedByID("fresh"), agedByID("stale")
 	if _, err := cache.GetOrCreateExclusiveWith(ctx, stale, "stale", id, refresh); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +66,8 @@ func TestAllocationsOfAHit(t *testing.T) {
 		{"stale, while it is refreshed", 0, func() { _, _ = cache.GetOrCreateExclusiveWith(ctx, stale, "stale", id, refresh) }},
 		{"Get, stale", 0, func() { _, _, _ = stale.Get(ctx, "stale") }},
 		{"Loading", 0, func() { _, _ = byID.Get(ctx, id) }},
+		{"Loading, fresh, of an entry that ages", 0, func() { _, _ = freshByID.Get(ctx, id) }},
+		{"Loading, stale, while it is refreshed", 0, func() { _, _ = staleByID.Get(ctx, id) }},
 	}
 	for _, tt := range tests {
 		if got := testing.AllocsPerRun(1000, tt.hit); got > tt.want {

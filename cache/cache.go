@@ -3,9 +3,10 @@
 //
 // A backend implements [Cache] (four methods) and as many of the optional
 // capabilities as it can: [Batcher], [Counter], [Versioner], [Locker], [Ordered],
-// [Objects], [ObjectVersioner], [ObjectLocker], [Leaser], [WriteMarker], [Peeker],
-// [Waker], [Explainer], [Appender], [Clearer], [Coordinated], [Near], [StatsReporter]. Callers find a capability with
-// [As], which looks through observing decorators.
+// [Objects], [ObjectVersioner], [ObjectLocker], [Leaser], [WriteMarker], [Regions],
+// [Peeker], [Waker], [Explainer], [Appender], [Clearer], [Coordinated], [Near],
+// [StatsReporter]. Callers find a capability with [As], which looks through
+// observing decorators.
 //
 // # Decorators
 //
@@ -21,6 +22,7 @@ package cache
 
 import (
 	"context"
+	"reflect"
 	"time"
 )
 
@@ -245,4 +247,13 @@ func As[T any](c Cache) (T, bool) {
 	}
 	var zero T
 	return zero, false
+}
+
+// isNil reports whether c is nil, or a nil pointer of a backend's type.
+func isNil(c Cache) bool {
+	if c == nil {
+		return true
+	}
+	v := reflect.ValueOf(c)
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }

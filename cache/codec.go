@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -8,7 +9,8 @@ import (
 // Codec turns values into bytes and back.
 //
 // A codec is called by many goroutines at once. Those of this package turn a
-// panic in the code of V, such as a MarshalJSON, into an error.
+// panic in the code of V, such as a MarshalJSON, into an error; a Typed does so
+// for any other.
 type Codec[V any] interface {
 	// ID names the format, as in "msgpack". It is part of what identifies an
 	// entry's schema: two codecs with one ID must read each other's bytes.
@@ -50,6 +52,41 @@ func (e *codecError) Unwrap() []error {
 func recovered(kind error, p any) error {
 	cause, _ := p.(error)
 	return &codecError{kind: kind, reason: fmt.Sprintf("its code panicked with a %T", p), cause: cause}
+}
+
+// guarded is a codec of a user's own. A panic in it is an error, and so are bytes
+// that do not begin with those it was to append to.
+type guarded[V any] struct{ Codec[V] }
+
+func guard[V any](c Codec[V]) Codec[V] {
+	switch any(c).(type) {
+	case *msgpackCodec[V], *jsonCodec[V], bytesCodec, textCodec:
+		return c
+	}
+	return guarded[V]{c}
+}
+
+func (g guarded[V]) Append(dst []byte, v V) (out []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = dst, recovered(ErrUnencodable, p)
+		}
+	}()
+	out, err = g.Codec.Append(dst, v)
+	if err == nil && !bytes.HasPrefix(out, dst) {
+		return dst, &codecError{kind: ErrUnencodable, reason: "its codec did not append"}
+	}
+	return out, err
+}
+
+func (g guarded[V]) Decode(data []byte) (v V, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			var zero V
+			v, err = zero, recovered(ErrUndecodable, p)
+		}
+	}()
+	return g.Codec.Decode(data)
 }
 
 // Bytes is the codec for byte slices: one byte that tells nil from the rest,

@@ -88,10 +88,12 @@ type OpError struct {
 	Err error
 }
 
+// Error names the operation and what went wrong, and leaves the key out.
 func (e *OpError) Error() string {
 	return "larder: " + e.Op + ": " + strings.TrimPrefix(e.Err.Error(), "larder: ")
 }
 
+// Unwrap returns Err.
 func (e *OpError) Unwrap() error { return e.Err }
 
 // OptionError names the option that was refused, its value and why. It wraps
@@ -103,10 +105,12 @@ type OptionError struct {
 	Err    error
 }
 
+// Error names the option, its value, and why it was refused.
 func (e *OptionError) Error() string {
 	return fmt.Sprintf("%v: %s = %v %s", e.Err, e.Option, e.Value, e.Reason)
 }
 
+// Unwrap returns Err.
 func (e *OptionError) Unwrap() error { return e.Err }
 
 // BatchError says which items of a batch failed. errors.Is and errors.As look
@@ -115,6 +119,7 @@ type BatchError struct {
 	Errs []error // one per item, in their order; nil where it worked
 }
 
+// Error says how many items failed, and why the first of them did.
 func (e *BatchError) Error() string {
 	failed := e.Unwrap()
 	if len(failed) == 0 {
@@ -153,6 +158,7 @@ func (e *LoaderPanicError) Error() string {
 // Is reports whether target is ErrLoaderPanic.
 func (e *LoaderPanicError) Is(target error) bool { return target == ErrLoaderPanic }
 
+// Unwrap returns the panic's value if it was an error, and else nil.
 func (e *LoaderPanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err

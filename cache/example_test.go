@@ -167,3 +167,21 @@ func ExampleDisabled() {
 	// Output:
 	// cached / from the source
 }
+
+// What a transaction reads is not cached, and is not read from the cache.
+func ExampleInTransaction() {
+	c := mustMemory()
+	ctx := context.Background()
+	defer c.Close(ctx)
+
+	stock := 5
+	stocks := cache.NewLoading(c, func(context.Context, string, *cache.Entry) (int, error) { return stock, nil },
+		&cache.LoadingOptions[string, int]{Transactional: true})
+	before, _ := stocks.Get(ctx, "tea")
+	stock = 4 // in a transaction that may be rolled back yet
+	within, _ := stocks.Get(cache.InTransaction(ctx), "tea")
+	others, _ := stocks.Get(ctx, "tea")
+	fmt.Println(before, within, others)
+	// Output:
+	// 5 4 5
+}

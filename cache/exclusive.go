@@ -321,7 +321,7 @@ type typedKey struct {
 // defaultTyped returns the Typed[T] with default options that c's coordinator
 // keeps for GetOrCreateExclusive.
 func defaultTyped[T any](c Cache) (*Typed[T], error) {
-	if c == nil {
+	if isNil(c) {
 		return nil, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig}
 	}
 	if !reflect.TypeOf(c).Comparable() {

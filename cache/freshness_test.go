@@ -318,6 +318,29 @@ func TestErrorTTL(t *testing.T) {
 	})
 }
 
+// That the source has none is an answer, and no value to fall back on: it is not kept
+// for StaleIfError, and not refreshed.
+func TestNegativeEntriesDoNotAge(t *testing.T) {
+	everyKind(t, func(t *testing.T, c cache.Cache) {
+		if _, never := c.(*four); never {
+			t.Skip("nothing expires in it")
+		}
+		opts := aging(cache.Freshness{SoftTTL: 100 * time.Millisecond, StaleIfError: time.Hour, RefreshAhead: 1})
+		opts.NegativeTTL = time.Second
+		v, s := typed(t, c, opts), &origin{}
+		s.failing(cache.ErrNotFound)
+		s.ask(t, v, "a miss", "", cache.ErrNotFound, 0)
+		stored := time.Now()
+		after(stored, time.Second-time.Millisecond)
+		s.ask(t, v, "just before NegativeTTL", "", cache.ErrNotFound, 0)
+		synctest.Wait()
+		s.wantLoads(t, "before NegativeTTL", 1)
+		s.failing(errDown)
+		after(stored, time.Second)
+		s.ask(t, v, "at NegativeTTL", "", errDown, 0)
+	})
+}
+
 // A caller that leaves makes its load no failed one.
 func TestAbandonedLoadIsNoFailure(t *testing.T) {
 	everyKind(t, func(t *testing.T, c cache.Cache) {

@@ -22,6 +22,11 @@ type LoadingOptions[K comparable, V any] struct {
 	// LoadMany brings many ids in one call, for GetMany. nil: GetMany loads
 	// them one after the other.
 	LoadMany func(ctx context.Context, ids []K, e *Entry) (map[K]V, error)
+
+	// Transactional makes Get and GetMany with a context of InTransaction call the
+	// loader for themselves: with that context, in the caller's goroutine, whatever
+	// LoadTimeout says. They read and store nothing, and heed nothing of the Entry.
+	Transactional bool
 }
 
 // Loading is a cache of values of type V under ids of type K that knows how to
@@ -51,6 +56,7 @@ func NewLoading[K comparable, V any](c Cache, load func(context.Context, K, *Ent
 			l.typed.configErr = errors.Join(l.typed.configErr, err)
 		}
 	}
+	l.typed.direct = l.typed.direct && l.typed.configErr == nil
 	l.buffers.New = func() any { return new(make([]byte, 0, 128)) }
 	return l
 }
@@ -75,44 +81,89 @@ func appendByID[K comparable, V any]() (appendKey func([]byte, K) []byte, err er
 // Typed.GetOrCreateExclusive. A hit on an Objects cache allocates nothing, also if
 // it is stale and being refreshed.
 func (l *Loading[K, V]) Get(ctx context.Context, id K) (V, error) {
-	if l.typed.configErr != nil {
-		var zero V
-		return zero, l.typed.configErr
+	t := l.typed // the usual hit is decided here, as in its lookup
+	if !t.direct || ctx == nil || t.shared.disabled.Load() || isMarked(ctx) {
+		return l.getOtherwise(ctx, id)
 	}
-	if l.typed.objects == nil {
-		return l.getNear(ctx, id)
-	}
-	// The key lives in a borrowed buffer: GetObject does not keep it. On a miss
-	// it is made anew.
-	buf := l.buffers.Get().(*[]byte)
+	buf := l.buffers.Get().(*[]byte) // as borrow has it
 	*buf = l.opts.AppendKey((*buf)[:0], id)
-	borrowed := unsafe.String(unsafe.SliceData(*buf), len(*buf))
-	since := l.typed.arrive(borrowed)
-	value, s, err := l.typed.lookup(ctx, borrowed)
+	held, ok, err := t.objects.GetObject(ctx, borrowed(buf))
 	l.buffers.Put(buf)
-	switch {
-	case s.at == atValue:
-		return value, nil
-	case err != nil: // it may hold the borrowed key
+	if v, is := held.(V); is && ok && err == nil {
+		return v, nil
+	}
+	return l.judged(ctx, id, held, ok, err)
+}
+
+// judged is Get where GetObject returned anything but a V.
+func (l *Loading[K, V]) judged(ctx context.Context, id K, held any, ok bool, err error) (V, error) {
+	if err != nil { // it may hold the borrowed key
 		return l.get(ctx, l.key(id), id)
+	}
+	value, s, _ := l.typed.judged(ctx, held, ok, nil)
+	return l.seen(ctx, id, 0, value, s)
+}
+
+// seen is Get where a look-up has seen this.
+func (l *Loading[K, V]) seen(ctx context.Context, id K, since uint64, value V, s sight) (V, error) {
+	switch s.at {
+	case atValue:
+		return value, nil
+	case atAhead, atStale:
+		buf := l.borrow(id)
+		suffices := l.typed.suffices(ctx, borrowed(buf), s)
+		l.buffers.Put(buf)
+		if suffices {
+			return value, nil
+		}
 	}
 	return missedWith(ctx, l.typed, l.key(id), id, since, value, s, nil, l.load)
 }
 
-// getNear is Get where values are encoded. The borrowed key is for the tier of
-// objects alone, if there is one.
-func (l *Loading[K, V]) getNear(ctx context.Context, id K) (V, error) {
-	if l.typed.near != nil {
-		buf := l.buffers.Get().(*[]byte)
-		*buf = l.opts.AppendKey((*buf)[:0], id)
-		value, ok := l.typed.nearHit(ctx, unsafe.String(unsafe.SliceData(*buf), len(*buf)))
+// borrow returns a buffer with the key of id, for who does not keep it: on a miss
+// the key is made anew. It is to be put back.
+func (l *Loading[K, V]) borrow(id K) *[]byte {
+	buf := l.buffers.Get().(*[]byte)
+	*buf = l.opts.AppendKey((*buf)[:0], id)
+	return buf
+}
+
+func borrowed(buf *[]byte) string { return unsafe.String(unsafe.SliceData(*buf), len(*buf)) }
+
+// getOtherwise is Get where more is to be heeded.
+func (l *Loading[K, V]) getOtherwise(ctx context.Context, id K) (V, error) {
+	switch {
+	case l.typed.configErr != nil:
+		var zero V
+		return zero, l.typed.configErr
+	case l.apart(ctx):
+		return l.load(ctx, id, unheeded())
+	case l.typed.near != nil:
+		buf := l.borrow(id)
+		value, ok := l.typed.nearHit(ctx, borrowed(buf))
 		l.buffers.Put(buf)
 		if ok {
 			return value, nil
 		}
+	case l.typed.objects != nil:
+		buf := l.borrow(id)
+		since := l.typed.arrive(borrowed(buf))
+		value, s, err := l.typed.lookup(ctx, borrowed(buf))
+		l.buffers.Put(buf)
+		if err == nil { // else it may hold the borrowed key
+			return l.seen(ctx, id, since, value, s)
+		}
 	}
 	return l.get(ctx, l.key(id), id)
 }
+
+// apart reports whether a read with ctx is to ask the source alone.
+func (l *Loading[K, V]) apart(ctx context.Context) bool {
+	return l.opts.Transactional && ctx != nil && isInTransaction(ctx)
+}
+
+// unheeded returns the entry of a load that stores nothing.
+func unheeded() *Entry { return &Entry{at: func(int) *Entry { return &Entry{} }} }
 
 func (l *Loading[K, V]) get(ctx context.Context, key string, id K) (V, error) {
 	return GetOrCreateExclusiveWith(ctx, l.typed, key, id, l.load)
@@ -121,11 +172,15 @@ func (l *Loading[K, V]) get(ctx context.Context, key string, id K) (V, error) {
 // GetMany returns the values of ids that the source has, loading those that are
 // missing with one call of LoadMany: see GetOrCreateMany.
 func (l *Loading[K, V]) GetMany(ctx context.Context, ids []K) (map[K]V, error) {
-	if l.opts.LoadMany != nil {
-		return GetOrCreateMany(ctx, l.typed, ids, l.key, l.opts.LoadMany)
-	}
 	if err := l.typed.ready(ctx); err != nil {
 		return nil, err
+	}
+	switch {
+	case l.opts.LoadMany == nil:
+	case l.apart(ctx):
+		return l.opts.LoadMany(ctx, ids, unheeded())
+	default:
+		return GetOrCreateMany(ctx, l.typed, ids, l.key, l.opts.LoadMany)
 	}
 	rows := make(map[K]V, len(ids))
 	for _, id := range ids {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/larder-go/larder/cache"
 )
@@ -102,22 +103,30 @@ func TestLoadingOfManyAtOnce(t *testing.T) {
 }
 
 func TestLoadingConfigurationErrors(t *testing.T) {
-	c := newFour()
 	find := func(context.Context, int, *cache.Entry) (string, error) { return "", nil }
-	unnamed := func(context.Context, int, *cache.Entry) (struct{ A int }, error) { return struct{ A int }{}, nil }
-	if _, err := cache.NewLoading[int, string](c, nil, nil).Get(t.Context(), 1); !errors.Is(err, cache.ErrNilLoader) {
-		t.Errorf("nil loader: got %v, want ErrNilLoader", err)
-	}
 	if _, err := cache.NewLoading(nil, find, nil).Get(t.Context(), 1); !errors.Is(err, cache.ErrInvalidConfig) {
 		t.Errorf("nil cache: got %v, want ErrInvalidConfig", err)
 	}
-	nameless := cache.NewLoading(c, unnamed, nil)
-	if _, err := nameless.Get(t.Context(), 1); !errors.Is(err, cache.ErrInvalidConfig) {
-		t.Errorf("a type without a name: got %v, want ErrInvalidConfig", err)
-	}
-	if err := nameless.Set(t.Context(), 1, struct{ A int }{}, cache.EntryOptions{}); !errors.Is(err, cache.ErrInvalidConfig) {
-		t.Errorf("Set: got %v, want ErrInvalidConfig", err)
-	}
+	everyKind(t, func(t *testing.T, c cache.Cache) {
+		transactional := &cache.LoadingOptions[int, string]{Transactional: true}
+		for _, ctx := range []context.Context{t.Context(), cache.InTransaction(t.Context())} {
+			if _, err := cache.NewLoading(c, nil, transactional).Get(ctx, 1); !errors.Is(err, cache.ErrNilLoader) {
+				t.Errorf("nil loader: got %v, want ErrNilLoader", err)
+			}
+		}
+		unnamed := func(context.Context, int, *cache.Entry) (struct{ A int }, error) { return struct{ A int }{}, nil }
+		nameless := cache.NewLoading(c, unnamed, nil)
+		if _, err := nameless.Get(t.Context(), 1); !errors.Is(err, cache.ErrInvalidConfig) {
+			t.Errorf("a type without a name: got %v, want ErrInvalidConfig", err)
+		}
+		if err := nameless.Set(t.Context(), 1, struct{ A int }{}, cache.EntryOptions{}); !errors.Is(err, cache.ErrInvalidConfig) {
+			t.Errorf("Set: got %v, want ErrInvalidConfig", err)
+		}
+	})
+}
+
+func TestLoadingByIDsOfManyParts(t *testing.T) {
+	c := newFour()
 	type point struct{ X, Y int }
 	grid := cache.NewLoading(c, func(_ context.Context, p point, _ *cache.Entry) (string, error) {
 		return fmt.Sprint(p.X, ",", p.Y), nil
@@ -128,4 +137,123 @@ func TestLoadingConfigurationErrors(t *testing.T) {
 			t.Errorf("%v: got %q, %v", p, got, err)
 		}
 	}
+}
+
+// A value that ages is a hit while it is fresh, and is refreshed once when it is
+// stale.
+func TestLoadingOfValuesThatAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := openMemory(t)
+		loads := 0
+		count := func(context.Context, int, *cache.Entry) (string, error) {
+			loads++
+			return fmt.Sprint("v", loads), nil
+		}
+		opts := &cache.LoadingOptions[int, string]{}
+		opts.Defaults.TTL, opts.SoftTTL = time.Hour, time.Minute
+		l := cache.NewLoading(c, count, opts)
+		want := func(want string) {
+			t.Helper()
+			if got, err := l.Get(t.Context(), 1); got != want || err != nil {
+				t.Errorf("got %q, %v; want %s", got, err, want)
+			}
+			synctest.Wait()
+		}
+		want("v1")
+		want("v1")
+		time.Sleep(time.Minute)
+		want("v1") // stale, and refreshed
+		want("v2")
+		want("v2")
+		if loads != 2 {
+			t.Errorf("got %d loads, want 2", loads)
+		}
+	})
+}
+
+func TestLoadingWhileCachingIsOff(t *testing.T) {
+	c := openMemory(t)
+	loads := 0
+	l := cache.NewLoading(c, func(context.Context, int, *cache.Entry) (int, error) {
+		loads++
+		return loads, nil
+	}, nil)
+	want := func(ctx context.Context, want int) {
+		t.Helper()
+		if got, err := l.Get(ctx, 1); got != want || err != nil {
+			t.Errorf("got %d, %v; want %d", got, err, want)
+		}
+	}
+	want(t.Context(), 1)
+	want(t.Context(), 1)
+	want(cache.Disabled(t.Context()), 2)
+	if err := cache.SetEnabled(c, false); err != nil {
+		t.Fatal(err)
+	}
+	want(t.Context(), 3)
+	if err := cache.SetEnabled(c, true); err != nil {
+		t.Fatal(err)
+	}
+	want(t.Context(), 1)
+}
+
+// In a transaction the source is asked, and what it shows there is nobody else's,
+// unless the Loading knows nothing of transactions.
+func TestLoadingInTransaction(t *testing.T) {
+	type seenKey struct{}
+	everyKind(t, func(t *testing.T, c cache.Cache) {
+		find := func(ctx context.Context, id int, e *cache.Entry) (string, error) {
+			e.At(0).TTL = -1 // is not heeded
+			v, ok := ctx.Value(seenKey{}).(string)
+			if !ok {
+				return "", cache.ErrNotFound
+			}
+			return fmt.Sprint(v, id), nil
+		}
+		findMany := func(ctx context.Context, ids []int, e *cache.Entry) (map[int]string, error) {
+			found := map[int]string{}
+			for i, id := range ids {
+				if v, err := find(ctx, id, e.At(i)); err == nil {
+					found[id] = v
+				}
+			}
+			return found, nil
+		}
+		opts := &cache.LoadingOptions[int, string]{Transactional: true, LoadMany: findMany}
+		byOne := *opts
+		byOne.LoadMany = nil
+		heedless := cache.LoadingOptions[int, string]{}
+		all := make([]*cache.Loading[int, string], 3)
+		for i, opts := range []*cache.LoadingOptions[int, string]{opts, &byOne, &heedless} {
+			all[i] = cache.NewLoading(c, find, opts)
+			t.Cleanup(func() { _ = all[i].Close(context.Background()) })
+		}
+		if err := all[0].Set(t.Context(), 1, "old1", cache.EntryOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		within := context.WithValue(t.Context(), seenKey{}, "new")
+		for _, ctx := range []context.Context{
+			cache.InTransaction(within), cache.Disabled(cache.InTransaction(within)), cache.InTransaction(cache.Disabled(within)),
+		} {
+			for _, l := range all[:2] {
+				if got, err := l.Get(ctx, 1); got != "new1" || err != nil {
+					t.Errorf("got %q, %v; want new1", got, err)
+				}
+				if got, err := l.GetMany(ctx, []int{1, 2}); err != nil || len(got) != 2 || got[1] != "new1" || got[2] != "new2" {
+					t.Errorf("GetMany: got %v, %v; want new1, new2", got, err)
+				}
+			}
+		}
+		if got, err := all[2].Get(cache.InTransaction(within), 1); got != "old1" || err != nil {
+			t.Errorf("not transactional: got %q, %v; want old1", got, err)
+		}
+		for _, l := range all {
+			if got, err := l.Get(t.Context(), 1); got != "old1" || err != nil {
+				t.Errorf("after the transaction: got %q, %v; want old1", got, err)
+			}
+			if got, err := l.Get(t.Context(), 2); !errors.Is(err, cache.ErrNotFound) {
+				t.Errorf("after the transaction: got %q, %v; want ErrNotFound", got, err)
+			}
+		}
+	})
 }

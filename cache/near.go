@@ -55,11 +55,18 @@ func (t *Typed[V]) lookupNear(ctx context.Context, key string) (V, sight, error)
 	if ctx != nil && t.bypassed(ctx) {
 		return zero, sight{}, CheckKey(key)
 	}
-	if held, ok := t.near.GetNear(ctx, key); ok {
+	held, ok := t.near.GetNear(ctx, key)
+	return t.lookupFar(ctx, key, held, ok)
+}
+
+// lookupFar goes on after GetNear.
+func (t *Typed[V]) lookupFar(ctx context.Context, key string, held any, ok bool) (V, sight, error) {
+	if ok {
 		if value, s := t.seen(held); s.at != atUndecodable {
 			return value, s, nil
 		}
 	}
+	var zero V
 	data, ticket, ok, err := t.near.Fetch(ctx, key, t.opts.Defaults.Tokens)
 	if !ok || err != nil {
 		return zero, sight{}, err

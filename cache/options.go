@@ -96,7 +96,7 @@ func (l Lifetime) Initial() time.Duration {
 // Resolve checks o and the backend's defaults and returns the entry's lifetime
 // as of now, and o with everything inherited filled in. It is for backends.
 func (o EntryOptions) Resolve(defaults EntryOptions, now time.Time) (EntryOptions, Lifetime, error) {
-	o = o.Inherit(defaults)
+	o.inherit(&defaults)
 	if o.expirationUnset() {
 		o.TTL = DefaultTTL
 	}
@@ -113,6 +113,12 @@ func (o EntryOptions) Resolve(defaults EntryOptions, now time.Time) (EntryOption
 // Inherit returns o with its zero fields taken from defaults; the expiration
 // fields as a whole, and the tokens of both.
 func (o EntryOptions) Inherit(defaults EntryOptions) EntryOptions {
+	o.inherit(&defaults)
+	return o
+}
+
+// inherit is Inherit in place: options are large, and each write resolves some.
+func (o *EntryOptions) inherit(defaults *EntryOptions) {
 	if o.expirationUnset() {
 		o.AbsoluteExpiration = defaults.AbsoluteExpiration
 		o.TTL = defaults.TTL
@@ -125,14 +131,13 @@ func (o EntryOptions) Inherit(defaults EntryOptions) EntryOptions {
 		o.Size = defaults.Size
 	}
 	o.Tokens = joinTokens(o.Tokens, defaults.Tokens)
-	return o
 }
 
-func (o EntryOptions) expirationUnset() bool {
+func (o *EntryOptions) expirationUnset() bool {
 	return o.TTL == 0 && o.SlidingExpiration == 0 && o.AbsoluteExpiration.IsZero()
 }
 
-func (o EntryOptions) lifetime(now time.Time) (Lifetime, error) {
+func (o *EntryOptions) lifetime(now time.Time) (Lifetime, error) {
 	var life Lifetime
 	switch {
 	case o.TTL == NoExpiry:
@@ -160,7 +165,7 @@ func (o EntryOptions) lifetime(now time.Time) (Lifetime, error) {
 	return life, nil
 }
 
-func (o EntryOptions) checkKeeping() error {
+func (o *EntryOptions) checkKeeping() error {
 	if o.Size < 0 {
 		return &OptionError{Option: "EntryOptions.Size", Value: o.Size, Reason: "must not be negative", Err: ErrInvalidConfig}
 	}

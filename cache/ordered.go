@@ -37,6 +37,7 @@ var ErrOutdated = errors.New("larder: entry is newer")
 // to be stored. Nothing was changed.
 type OutdatedError struct{ Current uint64 }
 
+// Error names the order of the entry that is there.
 func (e *OutdatedError) Error() string { return fmt.Sprintf("%v: %d", ErrOutdated, e.Current) }
 
 // Is reports whether target is ErrOutdated.

@@ -41,14 +41,21 @@ const (
 // The usual hit is decided here, with as few calls and instructions as can be: a
 // core then begins the next look-up while this one waits for memory.
 func (t *Typed[V]) lookup(ctx context.Context, key string) (V, sight, error) {
-	if !t.direct || ctx == nil || t.shared.disabled.Load() || isDisabled(ctx) {
+	if !t.direct && !t.nearby || ctx == nil || t.shared.disabled.Load() || isMarked(ctx) {
 		return t.lookupOtherwise(ctx, key)
 	}
-	held, ok, err := t.objects.GetObject(ctx, key)
-	if v, is := held.(V); is && ok && err == nil {
+	if t.direct {
+		held, ok, err := t.objects.GetObject(ctx, key)
+		if v, is := held.(V); is && ok && err == nil {
+			return v, sight{at: atValue}, nil
+		}
+		return t.judged(ctx, held, ok, err)
+	}
+	held, ok := t.near.GetNear(ctx, key)
+	if v, is := held.(V); is && ok {
 		return v, sight{at: atValue}, nil
 	}
-	return t.judged(ctx, held, ok, err)
+	return t.lookupFar(ctx, key, held, ok)
 }
 
 func (t *Typed[V]) lookupOtherwise(ctx context.Context, key string) (V, sight, error) {

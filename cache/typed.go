@@ -65,7 +65,8 @@ type Typed[V any] struct {
 	objects   Objects     // nil if values are encoded
 	near      Near        // nil if the cache has no tier of objects in front of one of bytes
 	abstract  bool        // V is an interface type
-	direct    bool        // a look-up asks objects, and a V there is a value
+	direct    bool        // no other process writes the cache, a look-up asks objects, and a V there is a value
+	nearby    bool        // a look-up asks near, and a V there is a value
 	leaser    Leaser      // nil if the cache has no leases
 	peeker    Peeker      // nil if no other process writes the cache
 	waker     Waker       // nil if nobody hints that another process's load has ended
@@ -96,6 +97,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if t.opts.Codec == nil {
 		t.opts.Codec = Msgpack[V]()
 	}
+	t.opts.Codec = guard(t.opts.Codec)
 	if t.opts.LoadTimeout == 0 {
 		t.opts.LoadTimeout = DefaultLoadTimeout
 	}
@@ -130,7 +132,8 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 	if t.configErr == nil && len(t.opts.Defaults.Tokens) > 0 {
 		t.regions.TrackRegions()
 	}
-	t.direct = t.configErr == nil && t.objects != nil && t.near == nil && !t.abstract
+	t.nearby = t.configErr == nil && t.near != nil && !t.abstract
+	t.direct = t.configErr == nil && t.objects != nil && t.near == nil && t.peeker == nil && !t.abstract
 	t.names = names
 	t.shared, _ = names.Coordinate("")
 	return t
@@ -138,7 +141,7 @@ func NewTyped[V any](c Cache, opts *TypedOptions[V]) *Typed[V] {
 
 func (t *Typed[V]) check() error {
 	var errs []error
-	if t.cache == nil {
+	if isNil(t.cache) {
 		errs = append(errs, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig})
 	}
 	if t.opts.NegativeTTL < 0 {

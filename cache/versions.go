@@ -92,6 +92,7 @@ var (
 // that was expected. Nothing was changed.
 type VersionMismatchError struct{ Current Version }
 
+// Error shows the first bytes of the entry's version: enough to tell versions apart.
 func (e *VersionMismatchError) Error() string {
 	return fmt.Sprintf("%v: %x", ErrVersionMismatch, e.Current[:4])
 }

@@ -67,6 +67,7 @@ var ErrCommittedCacheDegraded = errors.New("larder: the source was written, but 
 // without one the entry's TTL, callers may get the value from before.
 type CommittedError struct{ Err error }
 
+// Error says that the source was written, and what kept the cache from being told.
 func (e *CommittedError) Error() string {
 	return fmt.Sprintf("%v: %v", ErrCommittedCacheDegraded, e.Err)
 }
@@ -74,6 +75,7 @@ func (e *CommittedError) Error() string {
 // Is reports whether target is ErrCommittedCacheDegraded.
 func (e *CommittedError) Is(target error) bool { return target == ErrCommittedCacheDegraded }
 
+// Unwrap returns Err.
 func (e *CommittedError) Unwrap() error { return e.Err }
 
 // Write runs write, which changes the source of key, under a write mark: see
@@ -136,7 +138,7 @@ type markedKey struct {
 
 // NewWriting returns a change of the source that begins now. It sends nothing.
 func NewWriting(c Cache, opts WriteOptions) (*Writing, error) {
-	if c == nil {
+	if isNil(c) {
 		return nil, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig}
 	}
 	opts, err := opts.withDefaults()
@@ -221,7 +223,7 @@ func canDoWithout(err error) bool {
 
 // beginWrite marks the keys. An error means that the write must not go ahead.
 func beginWrite(ctx context.Context, c Cache, keys []string, opts WriteOptions) (*Writing, error) {
-	if c == nil {
+	if isNil(c) {
 		return nil, &OptionError{Option: "cache", Reason: "must not be nil", Err: ErrInvalidConfig}
 	}
 	if err := CheckContext(ctx); err != nil {

@@ -15,6 +15,7 @@ type UnsupportedError struct {
 	Reason string
 }
 
+// Error names the type and the reason, never the value.
 func (e *UnsupportedError) Error() string {
 	return "keys: " + e.Type.String() + " " + e.Reason
 }

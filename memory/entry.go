@@ -73,7 +73,7 @@ func newNode(key string, d *draft, window, absolute, now int64) *node {
 		deadline = min(deadline, now+window)
 	}
 	n := engine.NewNode(key, entry{object: d.object}, d.weight, deadline, d.pinned)
-	n.Value.side.Store(sideOf(d.stamp, window, absolute, d.last))
+	n.Value.begin(sideOf(d.stamp, window, absolute, d.last))
 	return n
 }
 

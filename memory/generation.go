@@ -2,6 +2,7 @@ package memory
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -82,18 +83,18 @@ func (g *generation) belongsTo(t cache.Token) bool {
 // it forgot it remembers when the last one was expired, and takes every token
 // that it does not know for having expired then. So to forget may refuse a fill,
 // but never accepts one.
+//
+// A token has one generation at most that has not expired and that anybody points
+// to: the next is made under the lock, when that one was marked or collected. So
+// whoever finds one that has not expired has found the current one, and needs no
+// lock for it; see docs/engine.md.
 type regions struct {
 	id      uint64 // immutable; random: of this cache's history
 	counter atomic.Uint64
+	records records
 
-	mu      sync.RWMutex
-	forgot  uint64 // no forgotten token was expired later
-	records map[cache.Token]record
-}
-
-type record struct {
-	expired    uint64 // when it was last expired, or earlier than that was forgotten
-	generation weak.Pointer[generation]
+	mu     sync.Mutex
+	forgot uint64 // no forgotten token was expired later
 }
 
 const (
@@ -102,13 +103,14 @@ const (
 	// others. A record takes about 100 bytes.
 	remembered = 1 << 15
 
-	// swept is how many records are looked at for each that is made. Four keep
-	// the useless ones at a quarter of all.
-	swept = 4
+	// swept is how many chains of records are looked at for each that is made.
+	// Eight keep the useless ones at an eighth of the chains, which is a quarter
+	// of all at most, as there are at least half as many as chains once they grew.
+	swept = 8
 )
 
 func newRegions() *regions {
-	return &regions{id: rand.Uint64(), records: make(map[cache.Token]record)}
+	return &regions{id: rand.Uint64(), records: records{seed: maphash.MakeSeed()}}
 }
 
 func (r *regions) moment() cache.Moment {
@@ -140,7 +142,7 @@ func (r *regions) stamp(tokens []cache.Token, since cache.Moment) *stamp {
 	if s == nil {
 		s = r.build(tokens)
 	}
-	if s.made() > before {
+	if before != math.MaxUint64 && s.made() > before {
 		return nil
 	}
 	return s
@@ -151,9 +153,7 @@ func (r *regions) shared(tokens []cache.Token) *stamp {
 	if len(tokens) != 1 {
 		return nil
 	}
-	r.mu.RLock()
-	g := r.records[tokens[0]].generation.Value()
-	r.mu.RUnlock()
+	g := r.records.find(&tokens[0]).generation()
 	if g == nil {
 		return nil
 	}
@@ -168,12 +168,10 @@ func (r *regions) build(tokens []cache.Token) *stamp {
 	s := &stamp{}
 	s.side.stamp, s.generations = s, s.few[:0]
 	add := func(t cache.Token) {
-		if g := r.currentLocked(t); !slices.Contains(s.generations, g) {
+		if g := r.current(t); !slices.Contains(s.generations, g) {
 			s.generations = append(s.generations, g)
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, t := range tokens {
 		add(t)
 	}
@@ -189,19 +187,22 @@ func (r *regions) build(tokens []cache.Token) *stamp {
 	return s
 }
 
-// currentLocked returns the generation of t, made if need be.
-func (r *regions) currentLocked(t cache.Token) *generation {
-	rec, known := r.records[t]
-	if g := rec.generation.Value(); g != nil {
+// current returns the generation of t, made if need be.
+func (r *regions) current(t cache.Token) *generation {
+	if g := r.records.find(&t).generation(); g != nil && !g.expired.Load() {
 		return g
 	}
-	if !known {
-		rec.expired = r.forgot
-		r.sweepLocked()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.records.find(&t)
+	if g := rec.generation(); g != nil {
+		return g
+	}
+	if rec == nil {
+		rec = r.addLocked(t, r.forgot)
 	}
 	g := &generation{token: t, made: rec.expired}
-	rec.generation = weak.Make(g)
-	r.records[t] = rec
+	rec.current.Store(&weakGeneration{weak.Make(g)})
 	return g
 }
 
@@ -211,14 +212,16 @@ func (r *regions) expire(tokens []cache.Token) {
 	defer r.mu.Unlock()
 	now := r.counter.Add(uint64(len(tokens)))
 	for _, t := range tokens {
-		rec, known := r.records[t]
-		if g := rec.generation.Value(); g != nil {
+		rec := r.records.find(&t)
+		if g := rec.generation(); g != nil {
 			g.expired.Store(true)
 		}
-		if !known {
-			r.sweepLocked()
+		if rec == nil {
+			r.addLocked(t, now)
+			continue
 		}
-		r.records[t] = record{expired: now}
+		rec.expired = now
+		rec.current.Store(nil)
 	}
 }
 
@@ -228,15 +231,15 @@ func (r *regions) unexpired(since cache.Moment, tokens []cache.Token) bool {
 	if !ok {
 		return false
 	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, t := range tokens {
 		for ok := true; ok; t, ok = t.Parent() {
-			rec, known := r.records[t]
-			if !known {
-				rec.expired = r.forgot
+			expired := r.forgot
+			if rec := r.records.find(&t); rec != nil {
+				expired = rec.expired
 			}
-			if rec.expired > before {
+			if expired > before {
 				return false
 			}
 		}
@@ -244,18 +247,17 @@ func (r *regions) unexpired(since cache.Moment, tokens []cache.Token) bool {
 	return true
 }
 
-// sweepLocked looks at a few records, by chance, and forgets those that nobody
-// will miss.
-func (r *regions) sweepLocked() {
-	now, looks := r.counter.Load(), 0
-	for t, rec := range r.records {
-		if looks++; looks > swept {
-			return
-		}
+// addLocked makes a record of t, which has none, and forgets a few others that
+// nobody will miss.
+func (r *regions) addLocked(t cache.Token, expired uint64) *record {
+	now := r.counter.Load()
+	r.records.someLocked(swept, func(rec *record) bool {
 		old := rec.expired <= r.forgot || now-rec.expired >= remembered
-		if old && rec.generation.Value() == nil {
-			r.forgot = max(r.forgot, rec.expired)
-			delete(r.records, t)
+		if !old || rec.generation() != nil {
+			return false
 		}
-	}
+		r.forgot = max(r.forgot, rec.expired)
+		return true
+	})
+	return r.records.addLocked(t, expired)
 }

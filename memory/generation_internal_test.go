@@ -3,6 +3,8 @@ package memory
 import (
 	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/larder-go/larder/cache"
@@ -24,7 +26,7 @@ func TestRegistryForgetsTokensThatNobodyUses(t *testing.T) {
 			runtime.GC()
 		}
 	}
-	if n := len(r.records); n > 3*remembered {
+	if n := r.records.countLocked(); n > 3*remembered {
 		t.Errorf("%d records after %d tokens, want at most %d", n, 8*remembered, 3*remembered)
 	}
 	if r.forgot == 0 {
@@ -45,7 +47,7 @@ func TestForgettingAcceptsNoFill(t *testing.T) {
 	token := []cache.Token{cache.KeyToken("r", "1")}
 	before := r.moment()
 	r.expire(token)
-	for i := 0; r.records[token[0]] != (record{}); i++ {
+	for i := 0; r.records.find(&token[0]) != nil; i++ {
 		r.expire([]cache.Token{cache.KeyToken("other", strconv.Itoa(i))})
 	}
 	for _, tokens := range [][]cache.Token{token, {cache.RegionToken("never used")}} {
@@ -75,6 +77,50 @@ func TestGenerationsAreNotReused(t *testing.T) {
 			t.Errorf("after %v expired: old expired %v, next expired %v", expired, old.expired(), next.expired())
 		}
 	}
+}
+
+// What is found without a lock is what was current when the call began, or later:
+// while the table grows, tokens are forgotten, and generations are collected.
+func TestStampsAreCurrentWhileTheRegistryChanges(t *testing.T) {
+	r := newRegions()
+	var done atomic.Bool
+	var others sync.WaitGroup
+	others.Go(func() {
+		for i := 0; !done.Load(); i++ {
+			token := []cache.Token{cache.KeyToken("many", strconv.Itoa(i))}
+			r.stamp(token, cache.Moment{})
+			r.expire(token)
+			if i%4096 == 0 {
+				runtime.GC()
+			}
+		}
+	})
+	for g := range 3 {
+		others.Go(func() {
+			shared := cache.RegionToken("r")
+			token := cache.KeyToken("r", strconv.Itoa(g))
+			for i := range 5000 {
+				tokens := []cache.Token{token, shared}[:1+i%2]
+				before := r.moment()
+				old := r.stamp(tokens, cache.Moment{})
+				r.expire([]cache.Token{[]cache.Token{token, shared, cache.GlobalToken()}[i%3]})
+				if !old.expired() {
+					t.Error("an expired stamp stands")
+				}
+				if r.stamp(tokens, before) != nil || r.unexpired(before, tokens) {
+					t.Error("a fill from before an expiration was accepted")
+				}
+				if next := r.stamp(tokens, cache.Moment{}); next == old || next.generations[0] == old.generations[0] && i%3 == 0 {
+					t.Error("an expired generation came back")
+				}
+			}
+			if g == 0 {
+				done.Store(true)
+			}
+		})
+	}
+	others.Wait()
+	done.Store(true)
 }
 
 func BenchmarkExpireTokenOfManyKeys(b *testing.B) {

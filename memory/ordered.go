@@ -11,7 +11,7 @@ import (
 // a later one. See cache.Ordered.
 func (c *Cache) SetIfNewer(ctx context.Context, key string, value []byte, order uint64, opts cache.EntryOptions) error {
 	_, err := c.replace(ctx, "set_if_newer", key, checkOrder(order), c.ifOlder(key, kindBytes, order), func() (*node, int64, error) {
-		return ordered(order)(c.prepareBytes(key, value, opts))
+		return ordered(order)(c.prepareBytes(key, value, &opts))
 	})
 	return newerOrSame(err)
 }
@@ -19,7 +19,7 @@ func (c *Cache) SetIfNewer(ctx context.Context, key string, value []byte, order 
 // SetObjectIfNewer is SetIfNewer for an object. See cache.ObjectVersioner.
 func (c *Cache) SetObjectIfNewer(ctx context.Context, key string, value any, order uint64, opts cache.EntryOptions) error {
 	_, err := c.replace(ctx, "set_if_newer", key, checkOrder(order), c.ifOlder(key, kindObject, order), func() (*node, int64, error) {
-		return ordered(order)(c.prepareObject(key, value, opts))
+		return ordered(order)(c.prepareObject(key, value, &opts))
 	})
 	return newerOrSame(err)
 }

@@ -10,7 +10,7 @@ import (
 // not, n cannot be held: change asks admit what that means, and does what
 // else it has to. It may return n all the same.
 func (c *Cache) put(n *node, change func(old *node, room error) *node) {
-	err := c.engine.Compute(n.Key(), n.Weight(), func(old *node) *node { return change(old, nil) })
+	err := c.engine.Put(n, func(old *node) *node { return change(old, nil) })
 	if err == nil {
 		return
 	}
@@ -43,7 +43,7 @@ func (c *Cache) admit(n, old *node, now int64, room error) error {
 	if room != nil && (n.Pinned() || room != errPinnedFull) {
 		return room
 	}
-	n.Value.write = c.counters.sets.Add(1)
+	n.Value.write = c.counters.set(n)
 	switch {
 	case room != nil:
 		if old != nil {
@@ -89,7 +89,7 @@ func (c *Cache) report(n *node, cause Cause) {
 	if c.closed.Load() {
 		return
 	}
-	c.counters.left(n, cause)
+	c.counters.leave(n, cause)
 	if c.notices != nil {
 		c.notices.add(n, cause)
 	}

@@ -1,6 +1,9 @@
 package memory
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // side is what an entry has besides its value and its deadline. Most entries have
 // none, or share the one of their regions. It is immutable, but for that an entry
@@ -62,6 +65,10 @@ func (e *entry) lastLock() *lock {
 	}
 	return nil
 }
+
+// begin gives e, which nobody else sees yet, its side. It does without the
+// barrier of a Store.
+func (e *entry) begin(s *side) { *(*unsafe.Pointer)(unsafe.Pointer(&e.side)) = unsafe.Pointer(s) }
 
 // setLock is for who holds the key's lock, or made e.
 func (e *entry) setLock(l *lock) {

@@ -12,29 +12,48 @@ import (
 // there is. What writers of other keys would change at the same time is spread over
 // several cache lines.
 type counters struct {
-	_    [64]byte
-	sets atomic.Uint64 // each gets a number of its own
-
 	_       [64]byte
-	stripes [16]leavers
+	stripes [16]stripe
 }
 
-// leavers are the entries that left, by cause.
-type leavers struct {
-	counts [CauseCapacity + 1]atomic.Uint64
+// stripe counts the writes of some nodes, and by cause those that left of some.
+type stripe struct {
+	sets atomic.Uint64
+	left [CauseCapacity + 1]atomic.Uint64
 
 	_ [64]byte // keeps neighbours off this cache line
 }
 
-// left counts a node that left the table.
-func (c *counters) left(n *node, cause Cause) {
-	c.stripes[uintptr(unsafe.Pointer(n))/unsafe.Sizeof(*n)%uintptr(len(c.stripes))].counts[cause].Add(1)
+// stripeOf chooses by the address, so that it is as good as by chance.
+func (c *counters) stripeOf(n *node) (s *stripe, index uint64) {
+	index = uint64(uintptr(unsafe.Pointer(n)) / unsafe.Sizeof(*n) % uintptr(len(c.stripes)))
+	return &c.stripes[index], index
+}
+
+// set counts a write, and returns a number that no other write of the cache has.
+func (c *counters) set(n *node) uint64 {
+	s, index := c.stripeOf(n)
+	return s.sets.Add(1)*uint64(len(c.stripes)) + index
+}
+
+// sets returns how many writes there were.
+func (c *counters) sets() (n uint64) {
+	for i := range c.stripes {
+		n += c.stripes[i].sets.Load()
+	}
+	return n
+}
+
+// leave counts a node that left the table.
+func (c *counters) leave(n *node, cause Cause) {
+	s, _ := c.stripeOf(n)
+	s.left[cause].Add(1)
 }
 
 // of returns how many left for this cause.
 func (c *counters) of(cause Cause) (n uint64) {
 	for i := range c.stripes {
-		n += c.stripes[i].counts[cause].Load()
+		n += c.stripes[i].left[cause].Load()
 	}
 	return n
 }
@@ -48,7 +67,7 @@ func (c *Cache) Stats() cache.Stats {
 	s := cache.Stats{
 		Hits:        e.Hits,
 		Misses:      e.Misses,
-		Sets:        c.counters.sets.Load(),
+		Sets:        c.counters.sets(),
 		Removes:     c.counters.of(CauseRemoved),
 		Evictions:   c.counters.of(CauseCapacity),
 		Expirations: c.counters.of(CauseExpired),

@@ -140,12 +140,12 @@ func checkVersion(v cache.Version) error {
 
 // replaceBytes stores a copy of value under key if bad is nil and allow lets it.
 func (c *Cache) replaceBytes(ctx context.Context, op, key string, value []byte, opts cache.EntryOptions, bad error, allow condition) (cache.Version, error) {
-	return c.replace(ctx, op, key, bad, allow, func() (*node, int64, error) { return c.prepareBytes(key, value, opts) })
+	return c.replace(ctx, op, key, bad, allow, func() (*node, int64, error) { return c.prepareBytes(key, value, &opts) })
 }
 
 // replaceObject is replaceBytes for an object.
 func (c *Cache) replaceObject(ctx context.Context, op, key string, value any, opts cache.EntryOptions, bad error, allow condition) (cache.Version, error) {
-	return c.replace(ctx, op, key, bad, allow, func() (*node, int64, error) { return c.prepareObject(key, value, opts) })
+	return c.replace(ctx, op, key, bad, allow, func() (*node, int64, error) { return c.prepareObject(key, value, &opts) })
 }
 
 // replace checks the input of a call that stores what prepare makes under key if

@@ -14,9 +14,9 @@ func (c *Cache) SetObjectWithin(ctx context.Context, key string, value any, opts
 	if err := c.check(ctx, key); err != nil {
 		return opError("set", key, err)
 	}
-	n, now, err := c.prepareObject(key, value, opts)
+	n, now, err := c.prepareObject(key, value, &opts)
 	if err == nil {
-		within(func() { err = c.place(n, opts, now) })
+		within(func() { err = c.place(n, &opts, now) })
 		c.settle()
 	}
 	return opError("set", key, err)

@@ -14,7 +14,7 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, opts cache.En
 	if err := c.check(ctx, key); err != nil {
 		return opError("set", key, err)
 	}
-	return opError("set", key, c.setBytes(key, value, opts))
+	return opError("set", key, c.setBytes(key, value, &opts))
 }
 
 // SetObject stores value as it is under key. See cache.Objects.
@@ -22,9 +22,9 @@ func (c *Cache) SetObject(ctx context.Context, key string, value any, opts cache
 	if err := c.check(ctx, key); err != nil {
 		return opError("set", key, err)
 	}
-	n, now, err := c.prepareObject(key, value, opts)
+	n, now, err := c.prepareObject(key, value, &opts)
 	if err == nil {
-		err = c.store(n, opts, now)
+		err = c.store(n, &opts, now)
 	}
 	return opError("set", key, err)
 }
@@ -38,7 +38,7 @@ func (c *Cache) SetMany(ctx context.Context, items []cache.Item) error {
 	for i, item := range items {
 		err := cache.CheckKey(item.Key)
 		if err == nil {
-			err = c.setBytes(item.Key, item.Value, item.Options)
+			err = c.setBytes(item.Key, item.Value, &item.Options)
 		}
 		failed.note(i, len(items), opError("set", item.Key, err))
 	}
@@ -97,7 +97,7 @@ func (c *Cache) Increment(ctx context.Context, key string, delta int64, opts cac
 		return 0, opError("increment", key, err)
 	}
 	d := draft{object: new(number)}
-	now, err := c.prepare(&d, opts)
+	now, err := c.prepare(&d, &opts)
 	if err != nil {
 		return 0, opError("increment", key, err)
 	}
@@ -156,7 +156,7 @@ func addInt64(a, b int64) (sum int64, ok bool) {
 	return a + b, true
 }
 
-func (c *Cache) setBytes(key string, value []byte, opts cache.EntryOptions) error {
+func (c *Cache) setBytes(key string, value []byte, opts *cache.EntryOptions) error {
 	n, now, err := c.prepareBytes(key, value, opts)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (c *Cache) setBytes(key string, value []byte, opts cache.EntryOptions) erro
 
 // prepareBytes returns a node that holds a copy of value, and the time it was
 // made at.
-func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) (n *node, now int64, err error) {
+func (c *Cache) prepareBytes(key string, value []byte, opts *cache.EntryOptions) (n *node, now int64, err error) {
 	if value == nil {
 		return nil, 0, cache.ErrNilValue
 	}
@@ -188,7 +188,7 @@ func (c *Cache) prepareBytes(key string, value []byte, opts cache.EntryOptions) 
 }
 
 // prepareObject returns a node that holds value, and the time it was made at.
-func (c *Cache) prepareObject(key string, value any, opts cache.EntryOptions) (n *node, now int64, err error) {
+func (c *Cache) prepareObject(key string, value any, opts *cache.EntryOptions) (n *node, now int64, err error) {
 	if value == nil {
 		return nil, 0, cache.ErrNilValue
 	}
@@ -209,7 +209,7 @@ func (c *Cache) prepareObject(key string, value any, opts cache.EntryOptions) (n
 
 // prepare checks opts and puts what they say in d, whose weight is 0 if they do
 // not give one. It returns the time.
-func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error) {
+func (c *Cache) prepare(d *draft, opts *cache.EntryOptions) (now int64, err error) {
 	if _, counter := d.object.(*number); counter && len(opts.Tokens) > 0 {
 		return 0, errCounterTokens
 	}
@@ -219,14 +219,16 @@ func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error
 		t = time.Now()
 		now = int64(t.Sub(c.base))
 	}
-	if opts, d.life, err = opts.Resolve(c.defaults, t); err != nil {
+	resolved, life, err := opts.Resolve(c.defaults, t)
+	if err != nil {
 		return 0, err
 	}
-	d.pinned = opts.Priority == cache.PriorityPinned
-	d.weight = min(opts.Size, maxSize)
+	d.life = life
+	d.pinned = resolved.Priority == cache.PriorityPinned
+	d.weight = min(resolved.Size, maxSize)
 	d.last = &c.sliding
-	if len(opts.Tokens) > 0 {
-		if d.stamp = c.regions.stamp(opts.Tokens, opts.Since); d.stamp == nil {
+	if len(resolved.Tokens) > 0 {
+		if d.stamp = c.regions.stamp(resolved.Tokens, opts.Since); d.stamp == nil {
 			return 0, cache.ErrRegionExpired
 		}
 		d.last = &d.stamp.last
@@ -237,7 +239,7 @@ func (c *Cache) prepare(d *draft, opts cache.EntryOptions) (now int64, err error
 var errCounterTokens = &cache.OptionError{Option: "EntryOptions.Tokens", Value: "tokens", Reason: "are not for counters", Err: cache.ErrInvalidConfig}
 
 // store puts n, made at now, in the table, and tells of what has left.
-func (c *Cache) store(n *node, opts cache.EntryOptions, now int64) error {
+func (c *Cache) store(n *node, opts *cache.EntryOptions, now int64) error {
 	err := c.place(n, opts, now)
 	c.settle()
 	return err
@@ -245,7 +247,7 @@ func (c *Cache) store(n *node, opts cache.EntryOptions, now int64) error {
 
 // place is store without telling. Without a lease it ends the loads in flight for
 // the key; see cache.Coordinator for why twice.
-func (c *Cache) place(n *node, opts cache.EntryOptions, now int64) (err error) {
+func (c *Cache) place(n *node, opts *cache.EntryOptions, now int64) (err error) {
 	key, fill := n.Key(), opts.Lease != cache.Lease{}
 	if !fill {
 		c.coordinator.Invalidate(key)

@@ -82,12 +82,12 @@ func newWriter[K comparable, V any](c cache.Cache, inner Repository[K, V], entit
 // Find returns the value of id, from the cache or else from the source, whose
 // cache.ErrNotFound it passes on, from memory too if Entity.Typed.NegativeTTL says
 // so. A hit costs what Loading.Get's costs.
-func (a *CacheAside[K, V]) Find(ctx context.Context, id K) (V, error) { return a.find(ctx, id) }
+func (a *CacheAside[K, V]) Find(ctx context.Context, id K) (V, error) { return a.loading.Get(ctx, id) }
 
 // FindMany returns the values of ids that the source has. It asks the source only
 // for those that are not cached, all at once if the source can.
 func (a *CacheAside[K, V]) FindMany(ctx context.Context, ids []K) (map[K]V, error) {
-	return a.findMany(ctx, ids)
+	return a.loading.GetMany(ctx, ids)
 }
 
 // Save saves v in the source and removes the entry of id. If that worked but the
@@ -116,11 +116,11 @@ func (a *CacheAside[K, V]) Invalidate(ctx context.Context, id K) error {
 func (a *CacheAside[K, V]) Close(ctx context.Context) error { return a.loading.Close(ctx) }
 
 // Find is CacheAside.Find.
-func (r *ReadThrough[K, V]) Find(ctx context.Context, id K) (V, error) { return r.find(ctx, id) }
+func (r *ReadThrough[K, V]) Find(ctx context.Context, id K) (V, error) { return r.loading.Get(ctx, id) }
 
 // FindMany is CacheAside.FindMany.
 func (r *ReadThrough[K, V]) FindMany(ctx context.Context, ids []K) (map[K]V, error) {
-	return r.findMany(ctx, ids)
+	return r.loading.GetMany(ctx, ids)
 }
 
 // Invalidate is CacheAside.Invalidate.

@@ -189,6 +189,7 @@ type RemainingError struct {
 	Err    error // why; nil if only dead letters remain
 }
 
+// Error counts what is left and says why, if more than dead letters are.
 func (e *RemainingError) Error() string {
 	text := fmt.Sprintf("larder: write-behind closed with %d writes queued and %d dead letters", e.Queued, e.Dead)
 	if e.Err != nil {
@@ -197,6 +198,7 @@ func (e *RemainingError) Error() string {
 	return text
 }
 
+// Unwrap returns Err.
 func (e *RemainingError) Unwrap() error { return e.Err }
 
 func (o WriteBehindOptions[K, V]) withDefaults() (WriteBehindOptions[K, V], error) {

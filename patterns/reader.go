@@ -8,12 +8,13 @@ import (
 )
 
 // reader is what the wrappers that cache have in common: an entity's view of a
-// cache, with the repository below as what loads it.
+// cache, with the repository below as what loads it. They read through loading, which
+// asks that repository alone in a transaction: what is seen there is nobody else's to
+// know yet.
 type reader[K comparable, V any] struct {
 	cache   cache.Cache
 	entity  Entity[K, V]
 	inner   Repository[K, V]
-	finder  ManyFinder[K, V] // nil if inner has no FindMany
 	loading *cache.Loading[K, V]
 }
 
@@ -25,27 +26,10 @@ func newReader[K comparable, V any](c cache.Cache, inner Repository[K, V], entit
 		return nil, err
 	}
 	r := &reader[K, V]{cache: c, entity: entity, inner: inner}
-	r.finder, _ = inner.(ManyFinder[K, V])
 	r.loading = cache.NewLoading(c, r.load, &cache.LoadingOptions[K, V]{
-		TypedOptions: entity.Typed, AppendKey: entity.AppendKey, LoadMany: r.loadMany,
+		TypedOptions: entity.Typed, AppendKey: entity.AppendKey, LoadMany: r.loadMany, Transactional: true,
 	})
 	return r, r.loading.Typed().Check()
-}
-
-// find returns the value of id, from the cache if it is there. In a transaction it
-// asks the source: what that sees is nobody else's to know yet.
-func (r *reader[K, V]) find(ctx context.Context, id K) (V, error) {
-	if ctx != nil && transactionOf(ctx) != nil {
-		return r.inner.Find(ctx, id)
-	}
-	return r.loading.Get(ctx, id)
-}
-
-func (r *reader[K, V]) findMany(ctx context.Context, ids []K) (map[K]V, error) {
-	if ctx != nil && transactionOf(ctx) != nil {
-		return findMany(ctx, r.inner, ids)
-	}
-	return r.loading.GetMany(ctx, ids)
 }
 
 // findMany asks inner for ids, at once if it can.

@@ -158,11 +158,13 @@ func retryFor(limit time.Duration) func(context.Context, func(context.Context) e
 func (t *WriteThrough[K, V]) Unheard() uint64 { return t.unheard.Load() }
 
 // Find is CacheAside.Find.
-func (t *WriteThrough[K, V]) Find(ctx context.Context, id K) (V, error) { return t.find(ctx, id) }
+func (t *WriteThrough[K, V]) Find(ctx context.Context, id K) (V, error) {
+	return t.loading.Get(ctx, id)
+}
 
 // FindMany is CacheAside.FindMany.
 func (t *WriteThrough[K, V]) FindMany(ctx context.Context, ids []K) (map[K]V, error) {
-	return t.findMany(ctx, ids)
+	return t.loading.GetMany(ctx, ids)
 }
 
 // Save saves v in the source, in a transaction if that has them, and then stores
@@ -194,7 +196,7 @@ func (t *WriteThrough[K, V]) Delete(ctx context.Context, id K) error { return t.
 // back, and nothing of it is ever cached. Transactions do not nest: an inner one is
 // a part of the outer. do must not write from several goroutines at once. The source's
 // transaction must be begun here: what a transaction begun otherwise writes is cached
-// too early.
+// too early; for its reads there is cache.InTransaction.
 func (t *WriteThrough[K, V]) Transact(ctx context.Context, do func(ctx context.Context) error) error {
 	return t.transactWith(ctx, do)
 }

@@ -450,3 +450,29 @@ func TestTransactionsReadTheSource(t *testing.T) {
 		wantFind(t, w, 2, product{})
 	})
 }
+
+// A transaction of the source that was not begun through a wrapper reads what it
+// wrote, too, if its context says what it is.
+func TestReadsInATransactionOfTheSource(t *testing.T) {
+	onCaches(t, func(t *testing.T, c cache.Cache) {
+		s := newTable(map[int]product{1: apple})
+		w := newThrough(t, c, s, nil)
+		wantFind(t, w, 1, apple) // cached now
+		err := s.Transact(cache.InTransaction(t.Context()), func(ctx context.Context) error {
+			if err := s.Save(ctx, 1, pear); err != nil {
+				return err
+			}
+			if v, err := w.Find(ctx, 1); err != nil || v != pear {
+				t.Errorf("the transaction found %v, %v, want its own %v", v, err, pear)
+			}
+			if got, err := w.FindMany(ctx, []int{1}); err != nil || got[1] != pear {
+				t.Errorf("the transaction found %v, %v, want its own", got, err)
+			}
+			return errSource
+		})
+		if !errors.Is(err, errSource) {
+			t.Errorf("got %v, want the source's error", err)
+		}
+		wantFind(t, w, 1, apple)
+	})
+}

@@ -74,7 +74,11 @@ func transactionOf(ctx context.Context) *transaction {
 }
 
 func (t *transaction) context(ctx context.Context, open bool) context.Context {
-	return context.WithValue(ctx, transactionKey{}, state{t, open})
+	ctx = context.WithValue(ctx, transactionKey{}, state{t, open})
+	if open {
+		return cache.InTransaction(ctx)
+	}
+	return ctx
 }
 
 // join returns the participant of owner, which begin makes if there is none yet.

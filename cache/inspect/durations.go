@@ -18,7 +18,9 @@ import (
 // cache.Observer: it is to be the Observer of the caches, or to be called by it.
 // It takes no lock, except for a series that is new and for breakers.
 //
-// What several caches report to it is counted together: see ObserverOf.
+// What several caches report to it is counted together: see ObserverOf. Each node of
+// a Cluster or a Ring has a breaker of its own, and events do not tell which: of these
+// the page shows the state of the one that changed last.
 func (i *Inspector) Observe(_ context.Context, e cache.Event) { i.observe("", e) }
 
 // ObserverOf returns an Observer like the inspector itself, whose durations are
@@ -28,11 +30,13 @@ func (i *Inspector) ObserverOf(name string) cache.Observer {
 }
 
 func (i *Inspector) observe(source string, e cache.Event) {
-	switch {
-	case i.opts.Authorize == nil:
-	case e.Kind == cache.EventLoad || e.Duration > 0:
+	if i.opts.Authorize == nil {
+		return
+	}
+	switch e.Kind {
+	case cache.EventLoad, cache.EventServerCall, cache.EventServerError:
 		i.durations.at(seriesOf(source, e)).add(e.Duration)
-	case e.Kind == cache.EventBreaker:
+	case cache.EventBreaker:
 		i.breakers.note(breaker{source, e.Layer, e.Detail, time.Now()})
 	}
 }

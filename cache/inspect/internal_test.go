@@ -243,11 +243,27 @@ func TestSeriesAreTold(t *testing.T) {
 	for want, e := range map[string]cache.Event{
 		"load":              {Kind: cache.EventLoad, Layer: "load", Err: boom},
 		"redis get, failed": {Kind: cache.EventServerError, Layer: "redis", Op: "get", Err: boom},
-		"redis set":         {Kind: cache.EventHit, Layer: "redis", Op: "set", Duration: 1},
+		"redis set":         {Kind: cache.EventServerCall, Layer: "redis", Op: "set", Duration: 1},
 	} {
 		if got := seriesOf("", e).String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// A refresh is told as a load, too, and how late an invalidation was or for how long
+// there was no contact is no latency.
+func TestOnlyLoadsAndCallsAreDurations(t *testing.T) {
+	i := start(t, Options{})
+	for kind := cache.EventHit; kind.String() != "unknown"; kind++ {
+		i.Observe(t.Context(), cache.Event{Kind: kind, Layer: kind.String(), Duration: time.Second})
+	}
+	var got []string
+	for _, s := range i.durations.list() {
+		got = append(got, s.String())
+	}
+	if want := []string{"load", "server_error", "server_call"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

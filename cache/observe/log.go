@@ -83,19 +83,21 @@ func NewLog(logger *slog.Logger, opts *LogOptions) *Log {
 	return l
 }
 
-// DefaultLevel logs panics of callbacks, and loaders that panicked, as errors;
-// failed calls to the server, a breaker that opens, undecodable entries, a near
-// cache that hears of nothing and invalidations that will not be retried as
-// warnings; other changes of the breaker, a near cache's contact, and fills refused
-// for another reason than a write or a removal, as information; and nothing else. A refused fill
+// DefaultLevel logs panics of callbacks, loaders that panicked, and dead letters of
+// a write-behind as errors; failed calls to the server, a breaker that opens,
+// undecodable entries, a near cache that hears of nothing, invalidations that will
+// not be retried, and a write-behind queue that fails or is full as warnings; other
+// changes of the breaker, a near cache's contact, and fills refused for another
+// reason than a write or a removal, as information; and nothing else. A refused fill
 // whose key was written is how larder stays right, not a thing to look into.
 func DefaultLevel(e cache.Event) (level slog.Level, logged bool) {
 	switch e.Kind {
-	case cache.EventCallbackPanic:
+	case cache.EventCallbackPanic, cache.EventDeadLetter:
 		return slog.LevelError, true
 	case cache.EventLoad:
 		return slog.LevelError, errors.Is(e.Err, cache.ErrLoaderPanic) || errors.Is(e.Err, cache.ErrLoaderGoexit)
-	case cache.EventServerError, cache.EventUndecodable, cache.EventNearLost, cache.EventIntentDropped:
+	case cache.EventServerError, cache.EventUndecodable, cache.EventNearLost, cache.EventIntentDropped,
+		cache.EventQueueError, cache.EventQueueFull:
 		return slog.LevelWarn, true
 	case cache.EventBreaker:
 		if e.Detail == "open" {
@@ -212,6 +214,18 @@ func messageOf(kind cache.EventKind) string {
 		return "larder: a callback panicked"
 	case cache.EventLoad:
 		return "larder: a load ended"
+	case cache.EventNearLost:
+		return "larder: a near cache hears of no changes"
+	case cache.EventNearContact:
+		return "larder: a near cache hears of changes"
+	case cache.EventIntentDropped:
+		return "larder: a failed invalidation is not retried"
+	case cache.EventDeadLetter:
+		return "larder: a write behind was set aside"
+	case cache.EventQueueError:
+		return "larder: a write-behind queue or its source failed"
+	case cache.EventQueueFull:
+		return "larder: a write-behind queue is full"
 	}
 	return "larder: " + kind.String()
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed" // for the scripts
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,8 +45,12 @@ const (
 	// renewals is how often a lease is renewed before it would end.
 	renewals = 4
 
-	// maxPartial is how many barriers may have come from some primaries only.
+	// maxPartial is how many barriers may have come from some primaries only, and how
+	// many may wait to be acknowledged once more.
 	maxPartial = 4096
+
+	// retellings is how often in a lease an acknowledgement is repeated that failed.
+	retellings = 16
 )
 
 // acks is mode Ack: a read that starts after a change has returned never gets what
@@ -110,7 +115,10 @@ type renewal struct {
 }
 
 // barrier is one that was heard.
-type barrier struct{ writer, id string }
+type barrier struct {
+	writer, id string
+	at         time.Time
+}
 
 func newAcks(c *Cache) *acks {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -217,34 +225,54 @@ func (a *acks) message(m tracking.Message) {
 		}
 		delete(a.partial, m.Payload)
 	}
-	a.queue = append(a.queue, barrier{writer, id})
+	a.queue = append(a.queue, barrier{writer, id, time.Now()})
 	wake(a.queued)
 }
 
-// acknowledge tells the writers what was heard.
+// acknowledge tells the writers what was heard, and again if that fails: else they
+// wait for the end of a lease that this node goes on renewing.
 func (a *acks) acknowledge() {
-	ctx := a.ended
+	retry, due := time.NewTimer(0), true
+	defer retry.Stop()
+	var untold []barrier // the oldest first
 	for {
 		select {
 		case <-a.queued:
-		case <-ctx.Done():
+			a.mu.Lock()
+			queue := a.queue
+			a.queue = nil
+			a.mu.Unlock()
+			untold = append(untold, a.tell(queue)...)
+			untold = untold[max(0, len(untold)-maxPartial):]
+		case <-retry.C:
+			untold, due = a.tell(untold), false
+		case <-a.ended.Done():
 			return
 		}
-		a.mu.Lock()
-		queue := a.queue
-		a.queue = nil
-		a.mu.Unlock()
-		payloads := make(map[string]string)
-		for _, b := range queue {
-			if payloads[b.writer] == "" {
-				payloads[b.writer] = a.node
-			}
-			payloads[b.writer] += " " + b.id
-		}
-		for writer, payload := range payloads {
-			_ = a.cache.tier.Publish(ctx, ackName+writer, payload) // else it waits for the lease
+		if len(untold) > 0 && !due {
+			retry.Reset(a.lease / retellings)
+			due = true
 		}
 	}
+}
+
+// tell acknowledges what somebody may wait for still, and returns what it could not.
+func (a *acks) tell(queue []barrier) (untold []barrier) {
+	payloads := make(map[string]string)
+	for _, b := range queue {
+		if time.Since(b.at) >= a.lease {
+			continue
+		}
+		if payloads[b.writer] == "" {
+			payloads[b.writer] = a.node
+		}
+		payloads[b.writer] += " " + b.id
+	}
+	failed := make(map[string]bool)
+	for writer, payload := range payloads {
+		failed[writer] = a.cache.tier.Publish(a.ended, ackName+writer, payload) != nil
+	}
+	return slices.DeleteFunc(queue, func(b barrier) bool { return !failed[b.writer] })
 }
 
 // keep keeps the lease as contact demands.

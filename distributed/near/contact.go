@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/cache"
+	"github.com/larder-go/larder/internal/ticks"
 )
 
 // contact knows until when what is held may be served.
@@ -22,6 +23,7 @@ type contact struct {
 	// Immutable.
 	cache *Cache
 	begun chan struct{} // closed once there is a listener
+	clock *ticks.Clock  // the local tier's, but up to a thousandth of a heartbeat later
 
 	until atomic.Int64 // on the local tier's clock; math.MaxInt64: always; 0: not now
 
@@ -66,6 +68,7 @@ func (s State) String() string {
 
 func (t *contact) init(c *Cache) {
 	t.cache, t.begun, t.since = c, make(chan struct{}), time.Now()
+	t.clock = ticks.New(t.since.Add(-c.local.Since(t.since)))
 }
 
 // made hears that everything is known that the server had changed at asOf.
@@ -88,6 +91,7 @@ func (t *contact) made(asOf time.Time) {
 		t.state, t.since, t.lostErr = Connected, now, nil
 	}
 	t.mu.Unlock()
+	t.clock.Calibrate()
 	t.until.Store(max(1, int64(c.local.Since(asOf)+c.bound)))
 	if restored {
 		c.observe(context.Background(), cache.Event{Kind: cache.EventNearContact, Duration: now.Sub(was)})

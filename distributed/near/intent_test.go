@@ -100,6 +100,43 @@ func TestFailedInvalidationsHappenLater(t *testing.T) {
 	}
 }
 
+// Retries come ever less often, up to lastRetry, and those of several processes not
+// together.
+func TestRetriesBackOffAndSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var tries []time.Time
+		r := newRig(t, Options{Remote: distributed.Options{BreakerFailures: -1, Observer: cache.ObserverFunc(func(_ context.Context, e cache.Event) {
+			if e.Kind == cache.EventServerCall || e.Kind == cache.EventServerError {
+				mu.Lock()
+				defer mu.Unlock()
+				tries = append(tries, time.Now())
+			}
+		})}})
+		r.mini.SetError(outOfOrder)
+		if err := r.near.Remove(r.ctx, "k"); err == nil {
+			t.Fatal("Remove: got nil, want an error")
+		}
+		time.Sleep(20 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(tries) < 30 {
+			t.Fatalf("got %d tries", len(tries))
+		}
+		pauses := make(map[time.Duration]bool)
+		for n, want := 1, firstRetry; n < len(tries); n, want = n+1, min(2*want, lastRetry) {
+			pause := tries[n].Sub(tries[n-1])
+			if pause < want/2 || pause > want {
+				t.Errorf("retry %d came after %v, want %v to %v", n, pause, want/2, want)
+			}
+			pauses[pause] = true
+		}
+		if len(pauses) < len(tries)/2 {
+			t.Errorf("%d tries with only %d different pauses", len(tries), len(pauses))
+		}
+	})
+}
+
 func TestAFailedEndOfAWriteHappensLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := intentRig(t, nil)

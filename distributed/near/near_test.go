@@ -186,6 +186,30 @@ func TestNothingOutlivesItsEntry(t *testing.T) {
 	})
 }
 
+// A process that is stopped just before the local tier looks at its clock holds
+// nothing for longer.
+func TestNothingIsHeldLongerForAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{Bound: time.Hour})
+		for key, end := range map[string]time.Duration{"a": 10 * time.Second, "b": 10*time.Second + 900*time.Microsecond, "c": 3 * time.Second} {
+			its := &ticket{end: time.Now().Add(end)}
+			opts := its.lasting()
+			time.Sleep(4 * time.Second)
+			err := r.near.local.SetObject(r.ctx, key, "v", opts)
+			if want := time.Until(its.end) > 0; (err == nil) != want {
+				t.Errorf("%s: with %v left: got %v", key, time.Until(its.end), err)
+			}
+			if err != nil {
+				continue
+			}
+			time.Sleep(time.Until(its.end.Truncate(time.Millisecond)) - time.Millisecond)
+			r.wantHeld(key, true)
+			time.Sleep(time.Until(its.end))
+			r.wantHeld(key, false)
+		}
+	})
+}
+
 // A foreign PEXPIRE is told like any change.
 func TestShortenedLifeIsFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

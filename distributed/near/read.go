@@ -28,14 +28,15 @@ func (c *Cache) GetNear(ctx context.Context, key string) (any, bool) {
 	if until == 0 && c.mode != Validate {
 		return nil, false
 	}
-	value, at, found, _ := c.local.GetObjectAt(ctx, key)
+	now := c.contact.clock.Now()
+	value, found, _ := c.local.GetObjectAt(ctx, key, time.Duration(now))
 	if !found {
 		return nil, false
 	}
 	if c.mode == Validate {
 		return c.validated(ctx, strings.Clone(key), value)
 	}
-	if int64(at) >= until {
+	if now >= until {
 		c.counts.bypassed.Add(1)
 		return nil, false
 	}
@@ -146,6 +147,21 @@ func (t ticket) of(read distributed.Copy) cache.NearTicket {
 	return &t
 }
 
+// lasting returns how the local tier is to hold what was read. It names the end, not
+// what is left of it, which a process that is stopped here would get twice.
+func (t *ticket) lasting() cache.EntryOptions {
+	opts := cache.EntryOptions{TTL: cache.NoExpiry, Tokens: t.from.Tokens}
+	if len(opts.Tokens) > 0 {
+		opts.Since = t.moment
+	}
+	if !t.end.IsZero() {
+		// The local tier rounds up to whole milliseconds: so much is taken off that it
+		// comes to rounding down.
+		opts.TTL, opts.AbsoluteExpiration = 0, t.end.Add(1-time.Millisecond)
+	}
+	return opts
+}
+
 // earlier returns the earlier of two times; zero is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || b.Before(a) {
@@ -160,22 +176,13 @@ func (c *Cache) PutNear(key string, value any, its cache.NearTicket) {
 	if !ok || t == nil || value == nil {
 		return
 	}
-	opts := cache.EntryOptions{TTL: cache.NoExpiry, Tokens: t.from.Tokens}
-	if len(opts.Tokens) > 0 {
-		opts.Since = t.moment
-	}
 	if c.mode == Validate {
 		value = &copied{value: value, from: t.from}
 	}
-	if !t.end.IsZero() {
-		// Whole milliseconds, or the local tier would round them up.
-		if opts.TTL = time.Until(t.end).Truncate(time.Millisecond); opts.TTL <= 0 {
-			return
-		}
-	}
+	opts := t.lasting()
 	refused := false
-	// An error is that it is too large, or that a region has expired. Callbacks of
-	// the local tier's options run without the shard's lock.
+	// An error is that it is too large, or that it or a region has expired. Callbacks
+	// of the local tier's options run without the shard's lock.
 	_ = c.local.SetObjectWithin(context.Background(), key, value, opts, func(put func()) {
 		refused = !t.shard.putIf(t.seq, func() {
 			// Under the lock: an intent is noted before it drops what is held.

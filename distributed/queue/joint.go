@@ -17,11 +17,13 @@ const (
 	jointWrites = 64
 	jointBytes  = 256 << 10
 
-	// jointEnough is how many writes need not wait for the script under way, as long
-	// as no more than jointMore scripts go beside it: so the server has something to
-	// do while replies are handed out.
-	jointEnough = 8
-	jointMore   = 2
+	// jointEnough is how many writes need not wait for the script under way, if they
+	// are also the part of one in jointShare of the writes under way, and no more than
+	// jointMore scripts go beside it: so the server has something to do while replies
+	// are handed out.
+	jointEnough = 5
+	jointShare  = 2
+	jointMore   = 3
 )
 
 // joint gathers the writes of a partition that are made while a script with others
@@ -34,6 +36,7 @@ type joint struct {
 	mu      sync.Mutex
 	flying  bool   // a script is under way
 	beside  int    // so many more are without having waited for it
+	sent    int    // writes in all of them
 	open    *batch // waits for that; nil if nobody does
 	closed  bool
 	flights sync.WaitGroup // goroutines that fly batches
@@ -64,6 +67,7 @@ func (j *joint) enqueue(ctx context.Context, w queue.Write) (sequence uint64, le
 	j.mu.Lock()
 	if !j.flying {
 		j.flying = true
+		j.sent++
 		j.mu.Unlock()
 		b := &batch{writes: []*joined{own}}
 		b.reply, b.err = j.send(ctx, b.writes)
@@ -82,7 +86,8 @@ func (j *joint) enqueue(ctx context.Context, w queue.Write) (sequence uint64, le
 	b.writes = append(b.writes, own)
 	b.bytes += len(own.payload)
 	full := len(b.writes) == jointWrites || b.bytes > jointBytes
-	if (full || len(b.writes) >= jointEnough && j.beside < jointMore) && j.departLocked(b) {
+	enough := len(b.writes) >= jointEnough && len(b.writes)*jointShare >= j.sent && j.beside < jointMore
+	if (full || enough) && j.departLocked(b) {
 		j.beside++
 		go j.flyBeside(b)
 	}
@@ -113,7 +118,7 @@ func (j *joint) leave(ctx context.Context, b *batch, w *joined) error {
 
 // landed lets the next batch fly, if there is one.
 func (j *joint) landed() {
-	if b := j.next(true); b != nil {
+	if b := j.next(true, 1); b != nil {
 		go j.fly(b)
 	}
 }
@@ -121,7 +126,7 @@ func (j *joint) landed() {
 // fly sends batches until none waits.
 func (j *joint) fly(b *batch) {
 	defer j.flights.Done()
-	for ; b != nil; b = j.next(false) {
+	for ; b != nil; b = j.next(false, len(b.writes)) {
 		j.trip(b)
 	}
 }
@@ -133,6 +138,7 @@ func (j *joint) flyBeside(b *batch) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.beside--
+	j.sent -= len(b.writes)
 }
 
 func (j *joint) trip(b *batch) {
@@ -140,11 +146,12 @@ func (j *joint) trip(b *batch) {
 	close(b.done)
 }
 
-// next takes the batch that waits. Whoever wants to start a goroutine for it says
-// so.
-func (j *joint) next(starting bool) *batch {
+// next takes the batch that waits, after one of so many writes. Whoever wants to start
+// a goroutine for it says so.
+func (j *joint) next(starting bool, through int) *batch {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.sent -= through
 	b := j.open
 	if b == nil || starting && !j.departLocked(b) {
 		j.flying = false
@@ -153,6 +160,7 @@ func (j *joint) next(starting bool) *batch {
 	if !starting {
 		j.open = nil
 		b.depart()
+		j.sent += len(b.writes)
 	}
 	return b
 }
@@ -168,6 +176,7 @@ func (j *joint) departLocked(b *batch) bool {
 	}
 	j.flights.Add(1)
 	b.depart()
+	j.sent += len(b.writes)
 	return true
 }
 
@@ -179,15 +188,22 @@ func (b *batch) depart() {
 	}
 }
 
+// kinds are how the script is told of a write: a deletion or not, whole or not.
+var kinds = [2][2]any{{"0 0", "0 1"}, {"1 0", "1 1"}}
+
 // send runs the script.
 func (j *joint) send(ctx context.Context, writes []*joined) (reply, error) {
 	if len(writes) == 0 {
 		return nil, nil
 	}
-	args := make([]any, 2, 2+5*len(writes))
+	args := make([]any, 2, 2+4*len(writes))
 	args[0], args[1] = j.q.maxItems, j.q.maxBytes
 	for _, w := range writes {
-		args = append(args, w.Key, w.payload, flag(w.Deleted), int(w.Mode), w.Onto)
+		var onto any = ""
+		if w.Mode == queue.Merge {
+			onto = w.Onto
+		}
+		args = append(args, w.Key, w.payload, kinds[flag(w.Deleted)][flag(w.Mode == queue.Replace)], onto)
 	}
 	cmd := quickScript.CmdOf(ctx, j.p.all[:2], args...)
 	if err := j.q.transport.Do(ctx, j.p.items, cmd, transport.Write); err != nil {

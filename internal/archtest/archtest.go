@@ -1,7 +1,8 @@
 // Package archtest checks the architecture of the module: which package may
-// import which, what the module may depend on, and that nothing links test
-// libraries into a program. The rules, each with its reason, are in rules.go;
-// the tests run them over the module's import graph.
+// import which, what the module may depend on, that nothing links test
+// libraries into a program, and that what it exports has comments. The rules of
+// imports, each with its reason, are in rules.go; the tests run them over the
+// module's import graph, and its source.
 //
 // It is for this module's tests only.
 package archtest

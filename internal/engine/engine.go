@@ -22,9 +22,11 @@ type Engine[V any] struct {
 	tidied func()
 
 	heaviest atomic.Int64 // the limit of weight
-	policy   policy[V]
-	counters counters
 
+	_      [64]byte // keeps what changes all the time off the lines of the rest
+	policy policy[V]
+
+	counters   counters
 	invariants invariants[V]
 }
 
@@ -99,6 +101,7 @@ func New[V any](o Options[V]) *Engine[V] {
 	}
 	p := &e.policy
 	p.limits, p.slots, p.clock = o.Limits, newSlots[V](), e.clock
+	p.mu.init()
 	p.freed.L = &p.mu
 	e.heaviest.Store(o.Limits.heaviest())
 	p.wheel.time, p.armed = e.clock.now(), Never
@@ -130,6 +133,9 @@ func (e *Engine[V]) Slide(n *Node[V], window, limit int64) bool {
 }
 
 func (e *Engine[V]) shardOf(hash uint64) *shard[V] { return &e.shards[hash>>32>>e.shift] }
+
+// shardOfNode returns the shard of a node that is in the table, or was.
+func (e *Engine[V]) shardOfNode(n *Node[V]) *shard[V] { return &e.shards[uint64(n.hash)>>e.shift] }
 
 // Find returns the node under key, or nil. It counts as a use of it, but not
 // as a hit; the node may have expired. It takes no lock and does not keep key.
@@ -177,7 +183,7 @@ func (e *Engine[V]) Get(key string) (value V, ok bool) {
 
 // Set stores n, whatever is under its key.
 func (e *Engine[V]) Set(n *Node[V]) error {
-	return e.Compute(n.Key(), n.Weight(), func(*Node[V]) *Node[V] { return n })
+	return e.Put(n, func(*Node[V]) *Node[V] { return n })
 }
 
 // Remove takes out what is under key.
@@ -203,6 +209,13 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 	if err != nil {
 		return err
 	}
+	e.changeLocked(s, hash, key, old, weight, held, change)
+	return nil
+}
+
+// changeLocked has change say what takes the place of old, which may be nil and
+// is under key in s; what it may store has its room. It unlocks s.
+func (e *Engine[V]) changeLocked(s *shard[V], hash uint64, key string, old *Node[V], weight int64, held room, change func(*Node[V]) *Node[V]) {
 	beyond := false // pinned entries alone may be: see Resize
 	defer func() {  // also if change panics
 		s.mu.Unlock()
@@ -234,7 +247,6 @@ func (e *Engine[V]) Compute(key string, weight int64, change func(old *Node[V]) 
 		beyond = old.Pinned() && !next.Pinned()
 		held = e.replaceLocked(s, old, next, deadline, held)
 	}
-	return nil
 }
 
 // allowed returns how heavy a node in the place of old may be.
@@ -277,10 +289,7 @@ func (e *Engine[V]) lockWithRoom(s *shard[V], hash uint64, key string, weight in
 func (e *Engine[V]) insertLocked(s *shard[V], n *Node[V], tag uint64, held room) room {
 	p := &e.policy
 	p.mu.Lock()
-	n.pos = p.slots.take()
-	p.slots.at(n.pos).node.Store(n)
-	p.admit(n.pos, n)
-	p.schedule(n.pos, n.Deadline())
+	p.enter(p.slots.take(), n)
 	p.release(room{held.entries - 1, held.weight - n.Weight(), held.reserved})
 	p.mu.Unlock()
 	s.insertLocked(n, tag)

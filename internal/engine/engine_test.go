@@ -224,6 +224,13 @@ func TestAPanicInComputeLeavesTheEngineUsable(t *testing.T) {
 		}()
 		_ = e.Compute("a", 1, func(*Node[int]) *Node[int] { panic("a fault") })
 	}()
+	func() {
+		defer func() { _ = recover() }()
+		_ = e.Put(node("a", 1), func(*Node[int]) *Node[int] { panic("a fault") })
+	}()
+	if s := e.Stats(); s.Entries != 0 || s.Weight != 0 {
+		t.Errorf("got %+v, want nothing stored", s)
+	}
 	mustSet(t, e, node("a", 1))
 	mustSet(t, e, node("b", 2))
 	if got := e.Stats().Entries; got != 1 {
@@ -252,11 +259,63 @@ func TestAFaultInTheOwnersCodeIsNotTakenForAnEntry(t *testing.T) {
 			_ = e.Compute(key, 5, func(*Node[int]) *Node[int] { return n })
 		}()
 	}
+	for name, n := range map[string][2]*Node[int]{"another": {node("a", 0), node("a", 0)}, "a node that was used": {used, used}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("Put, %s: got no panic", name)
+				}
+			}()
+			_ = e.Put(n[0], func(*Node[int]) *Node[int] { return n[1] })
+		}()
+	}
 	if s := e.Stats(); s.Entries != 0 || s.Weight != 0 {
 		t.Errorf("got %+v, want nothing stored", s)
 	}
 	if n := NewNode("a", 0, -3, Never, false); n.Weight() != 0 {
 		t.Errorf("got weight %d, want 0", n.Weight())
+	}
+}
+
+// A node that is refused leaves nothing behind, and costs what it would have
+// taken the place of.
+func TestPutOfWhatIsRefused(t *testing.T) {
+	var left []string
+	e := New(Options[int]{Limits: Limits{Weight: 10}, Gone: func(n *Node[int], _ Cause) { left = append(left, n.Key()) }})
+	for _, key := range []string{"a", "b"} {
+		mustSet(t, e, weighing(key, 5))
+	}
+	for _, n := range []*Node[int]{weighing("c", 3), weighing("d", 9), NewNode("e", 0, 9, int64(time.Hour), true)} {
+		if err := e.Put(n, func(old *Node[int]) *Node[int] { return old }); err != nil || e.Peek(n.Key()) != nil || !n.Dead() {
+			t.Errorf("%s: got %v, want it refused", n.Key(), err)
+		}
+	}
+	if s := e.Stats(); s.Entries != 0 || s.Weight != 0 || s.Pinned != (Limits{}) || len(left) != 2 {
+		t.Errorf("got %+v and %q left, want nothing", s, left)
+	}
+	if err := e.verify(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A victim that was replaced just before its lock was got is not evicted.
+func TestPutWhoseVictimIsReplacedMeanwhile(t *testing.T) {
+	for _, key := range []string{"a", "b"} { // one of them is the victim
+		e := New(Options[int]{Limits: Limits{Entries: 2}})
+		for i, key := range []string{"a", "b"} {
+			mustSet(t, e, node(key, i))
+		}
+		replaced := e.Peek(key)
+		mustSet(t, e, node(key, 2))
+		current := e.Peek(key)
+		e.policy.slots.at(current.pos).node.Store(replaced)
+		mustSet(t, e, node("c", 3))
+		if e.Peek(key) != nil {
+			e.policy.slots.at(current.pos).node.Store(current)
+		}
+		if err := e.verify(); err != nil || e.Peek("c") == nil {
+			t.Errorf("%s: got %v, and c: %v", key, err, e.Peek("c"))
+		}
 	}
 }
 

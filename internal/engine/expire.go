@@ -103,7 +103,7 @@ func (e *Engine[V]) Reclaim(n *Node[V]) bool { return e.expire(n, e.clock.now())
 // got another entry meanwhile, that one is scheduled once more, which changes
 // nothing.
 func (e *Engine[V]) expire(n *Node[V], now int64) bool {
-	s := &e.shards[uint64(n.hash)>>e.shift]
+	s := e.shardOfNode(n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dead, until := n.Dead(), int64(0)

@@ -128,20 +128,27 @@ func (in callIn) do(e *Engine[int], find func(*Engine[int], string) *Node[int]) 
 	if in.op == opRemove {
 		weight = Nothing
 	}
-	err := e.Compute(in.key, weight, func(old *Node[int]) *Node[int] {
+	next := node(in.key, in.value)
+	change := func(old *Node[int]) *Node[int] {
 		if old != nil {
 			out.value = old.Value
 		}
 		switch {
 		case in.op == opSet, in.op == opAdd && old == nil:
-			return node(in.key, in.value)
+			return next
 		case in.op == opIncrease && old != nil:
 			return node(in.key, old.Value+1)
 		case in.op == opRemove:
 			return nil
 		}
 		return old
-	})
+	}
+	var err error
+	if in.op == opSet || in.op == opAdd {
+		err = e.Put(next, change)
+	} else {
+		err = e.Compute(in.key, weight, change)
+	}
 	if err != nil {
 		panic(err)
 	}

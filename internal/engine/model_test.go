@@ -109,14 +109,23 @@ func (m *model) set(e *Engine[int], key string, weight int64, c byte) {
 	next := NewNode(key, int(c), weight, deadline, c%16 == 0)
 	before := m.gone
 	ran := false
-	err := e.Compute(key, weight, func(old *Node[int]) *Node[int] {
+	change := func(old *Node[int]) *Node[int] {
 		ran = true
 		if old != m.entries[key] {
-			m.t.Fatal("Compute shows another node than is there")
+			m.t.Fatal("the change is shown another node than is there")
+		}
+		if c%8 == 5 {
+			return old
 		}
 		m.entries[key] = next
 		return next
-	})
+	}
+	var err error
+	if c%2 == 0 {
+		err = e.Compute(key, weight, change)
+	} else {
+		err = e.Put(next, change)
+	}
 	if ran != (err == nil) {
 		m.t.Fatalf("got %v, and the change ran: %t", err, ran)
 	}
@@ -243,8 +252,12 @@ func callAtRandom(t *testing.T, e *Engine[int], entries, weight *atomic.Int64, l
 				deadline = e.Now() + random.Int64N(int64(3*time.Second))
 			}
 			n := NewNode(key, i, random.Int64N(9), deadline, r == 96 && id == 0 && i%10 == 0)
-			err := e.Compute(key, n.Weight(), func(old *Node[int]) *Node[int] {
-				if r == 95 {
+			store := func(change func(old *Node[int]) *Node[int]) error { return e.Put(n, change) }
+			if i%4 == 0 {
+				store = func(change func(old *Node[int]) *Node[int]) error { return e.Compute(key, n.Weight(), change) }
+			}
+			err := store(func(old *Node[int]) *Node[int] {
+				if r > 90 && r < 96 {
 					return old
 				}
 				if old == nil {

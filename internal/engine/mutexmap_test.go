@@ -99,15 +99,22 @@ func sameTurn(e *Engine[int], oracle *mutexMap, op byte, key string, value int) 
 }
 
 func swap(e *Engine[int], key string, value int) (old int) {
-	err := e.Compute(key, 1, func(n *Node[int]) *Node[int] {
+	next := node(key, value)
+	change := func(n *Node[int]) *Node[int] {
 		if n != nil {
 			old = n.Value
 		}
 		if value == 0 {
 			return nil
 		}
-		return node(key, value)
-	})
+		return next
+	}
+	var err error
+	if value%2 == 0 {
+		err = e.Compute(key, 1, change)
+	} else {
+		err = e.Put(next, change)
+	}
 	if err != nil {
 		return -1
 	}

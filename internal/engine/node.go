@@ -72,12 +72,13 @@ func NewNode[V any](key string, value V, weight, deadline int64, pinned bool) *N
 		n.light = tooHeavy
 	}
 	n.text, n.Value = unsafe.StringData(key), value
-	n.deadline.Store(deadline)
 	state := uint32(len(key)) << lengthShift
 	if pinned {
 		state |= pinnedFlag
 	}
-	n.state.Store(state)
+	// Nobody else sees n yet, so there is no need for the barriers of Store.
+	*(*int64)(unsafe.Pointer(&n.deadline)) = deadline
+	*(*uint32)(unsafe.Pointer(&n.state)) = state
 	return n
 }
 

@@ -15,9 +15,10 @@ import (
 //
 // Its lock comes after the locks of keys: who holds it takes no other.
 type policy[V any] struct {
-	mu    sync.Mutex
+	mu    parkingMutex
 	freed sync.Cond // room was freed, or what was reserved has been published
 
+	waiting  int // for freed
 	limits   Limits
 	entries  int64  // in the table, and reserved
 	weight   int64  // theirs
@@ -87,6 +88,15 @@ func (p *policy[V]) dequeue(pos uint32) {
 	*q = queueNone
 }
 
+// enter gives n, which is counted already, a slot that is in no queue, and puts
+// it into its lists.
+func (p *policy[V]) enter(pos uint32, n *Node[V]) {
+	n.pos = pos
+	p.slots.at(pos).node.Store(n)
+	p.admit(pos, n)
+	p.schedule(pos, n.Deadline())
+}
+
 // admit puts a new entry into its queue.
 func (p *policy[V]) admit(pos uint32, n *Node[V]) {
 	p.sketch.fit(p.resident() + 1)
@@ -112,7 +122,7 @@ func (p *policy[V]) leave(n *Node[V]) {
 	p.slots.free(n.pos)
 	p.entries--
 	p.weight -= n.Weight()
-	p.freed.Broadcast()
+	p.roomFreed()
 }
 
 func (p *policy[V]) pin(n *Node[V], by int64) {

@@ -45,18 +45,18 @@ func (e *Engine[V]) makeRoom(need room) (room, error) {
 			p.weight += need.weight
 			p.unstable++
 			return room{need.entries, need.weight, true}, nil
-		case e.evictLocked(need, now):
+		case e.evictSomeLocked(need, now):
 		case p.unstable > 0:
-			p.freed.Wait()
+			p.waitForRoom()
 		default:
 			return room{}, ErrFull
 		}
 	}
 }
 
-// evictLocked evicts some of what has to leave before need fits, and returns
+// evictSomeLocked evicts some of what has to leave before need fits, and returns
 // false if nobody can. The policy's lock is held, but not all the time.
-func (e *Engine[V]) evictLocked(need room, now int64) bool {
+func (e *Engine[V]) evictSomeLocked(need room, now int64) bool {
 	p := &e.policy
 	var batch [8]*Node[V]
 	victims := batch[:0]
@@ -74,21 +74,28 @@ func (e *Engine[V]) evictLocked(need room, now int64) bool {
 	if len(victims) == 0 {
 		return false
 	}
+	e.evictLocked(victims, now)
+	return true
+}
+
+// evictLocked evicts victims, whose slots were taken out of their queues. The
+// policy's lock is held, but not all the time.
+func (e *Engine[V]) evictLocked(victims []*Node[V], now int64) {
+	p := &e.policy
 	p.unstable++
 	for _, n := range victims {
 		p.mu.Unlock()
 		e.evict(n, now)
 	}
 	p.unstable--
-	p.freed.Broadcast()
-	return true
+	p.roomFreed()
 }
 
 // evict removes n, whose slot was taken out of its queue, unless it was
 // replaced or removed in the meantime. No lock is held; it returns with that of
 // the policy.
 func (e *Engine[V]) evict(n *Node[V], now int64) {
-	s, p := &e.shards[uint64(n.hash)>>e.shift], &e.policy
+	s, p := e.shardOfNode(n), &e.policy
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n.Dead() {
@@ -96,14 +103,18 @@ func (e *Engine[V]) evict(n *Node[V], now int64) {
 		p.restore(n.pos)
 		return
 	}
-	cause := Capacity
-	if now >= n.Deadline() {
-		cause = Expired
-	}
 	s.removeLocked(n)
-	e.left(n, cause)
+	e.left(n, causeAt(n, now))
 	p.mu.Lock()
 	p.leave(n)
+}
+
+// causeAt returns why n leaves to make room.
+func causeAt[V any](n *Node[V], now int64) Cause {
+	if now >= n.Deadline() {
+		return Expired
+	}
+	return Capacity
 }
 
 // restore puts a slot back into a queue that was taken out, if its entry is
@@ -137,7 +148,20 @@ func (p *policy[V]) release(r room) {
 	if r.reserved {
 		p.unstable--
 	}
-	p.freed.Broadcast()
+	p.roomFreed()
+}
+
+// waitForRoom waits until there may be room, or somebody to evict.
+func (p *policy[V]) waitForRoom() {
+	p.waiting++
+	p.freed.Wait()
+	p.waiting--
+}
+
+func (p *policy[V]) roomFreed() {
+	if p.waiting > 0 {
+		p.freed.Broadcast()
+	}
 }
 
 // Fits reports whether a node of that weight can be held at all.
@@ -148,11 +172,24 @@ func (e *Engine[V]) Fits(weight int64) bool { return weight <= e.heaviest.Load()
 func (e *Engine[V]) Resize(limits Limits) {
 	p := &e.policy
 	p.mu.Lock()
+	unweighed := p.limits.Weight == 0
 	p.limits = limits
 	e.heaviest.Store(limits.heaviest())
-	p.freed.Broadcast()
+	p.roomFreed()
 	p.mu.Unlock()
 	e.shrink()
+	if unweighed {
+		e.await()
+	}
+}
+
+// await waits for those who have given the place of somebody heavier away while
+// weight had no limit, until that one is out of the table. See Engine.exchange.
+func (e *Engine[V]) await() {
+	for i := range e.shards {
+		e.shards[i].mu.Lock()
+		e.shards[i].mu.Unlock() //lint:ignore SA2001 a barrier
+	}
 }
 
 // shrink evicts down to the limits. No lock is held.
@@ -162,9 +199,9 @@ func (e *Engine[V]) shrink() {
 	defer p.mu.Unlock()
 	for !p.fit(0, 0) {
 		switch {
-		case e.evictLocked(room{}, now):
+		case e.evictSomeLocked(room{}, now):
 		case p.unstable > 0:
-			p.freed.Wait()
+			p.waitForRoom()
 		default:
 			return
 		}

@@ -87,6 +87,9 @@ func (s *SentinelInstance) eventually(what string, cond func() bool) {
 	}
 }
 
+// Addr returns the host:port of the sentinel, which calls the primary main.
+func (s *SentinelInstance) Addr() string { return s.addr }
+
 // Client returns a new client that asks the sentinel where the primary is. It is
 // closed when the test ends.
 func (s *SentinelInstance) Client() *redis.Client {

@@ -3,6 +3,7 @@ package tracking
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -140,7 +141,17 @@ func parseNodes(text string) (primaries []node) {
 			continue
 		}
 		addr, _, _ := strings.Cut(fields[1], "@")
-		primaries = append(primaries, node{fields[0], addr})
+		primaries = append(primaries, node{fields[0], dialable(addr)})
 	}
 	return primaries
+}
+
+// dialable returns the address of a node as it is dialled: CLUSTER NODES writes
+// IPv6 without brackets, as in ::1:7000.
+func dialable(addr string) string {
+	i := strings.LastIndexByte(addr, ':')
+	if i < 0 || addr[0] == '[' {
+		return addr
+	}
+	return net.JoinHostPort(addr[:i], addr[i+1:])
 }

@@ -116,13 +116,24 @@ func TestSlotsThatTheClientAloneKnowsOfAreUnsupported(t *testing.T) {
 
 func TestParseNodes(t *testing.T) {
 	text := "a1 10.0.0.1:7000@17000,host myself,master - 0 1 2 connected 0-100\r\n" +
+		"a7 ::1:7000@17000 master - 0 1 2 connected\n" +
+		"a8 fe80::a%eth0:7000@17000,,tls-port=0 master - 0 1 2 connected\n" +
+		"a9 [2001:db8::1]:7000@17000 master - 0 1 2 connected\n" +
+		"b1 10.0.0.8:7000 master - 0 1 2 connected\n" + // before Redis 4
+		"b2 :7000@17000 master - 0 1 2 connected\n" +
+		"b3 nothing master - 0 1 2 connected\n" +
 		"a2 10.0.0.2:7000@17000 slave a1 0 1 2 connected\n" +
 		"a3 10.0.0.3:7000@17000 master,fail - 0 1 2 disconnected\n" +
 		"a4 10.0.0.4:7000@17000 master,fail? - 0 1 2 disconnected 101-200\n" +
 		"a5 :0@0 master,noaddr - 0 1 2 disconnected\n" +
 		"a6 10.0.0.6:7000@17000 handshake - 0 1 2 disconnected\n" +
 		"short line\n"
-	want := []node{{"a1", "10.0.0.1:7000"}, {"a4", "10.0.0.4:7000"}}
+	want := []node{
+		{"a1", "10.0.0.1:7000"},
+		{"a7", "[::1]:7000"}, {"a8", "[fe80::a%eth0]:7000"}, {"a9", "[2001:db8::1]:7000"},
+		{"b1", "10.0.0.8:7000"}, {"b2", ":7000"}, {"b3", "nothing"}, // not left out: who cannot be reached is not heard
+		{"a4", "10.0.0.4:7000"},
+	}
 	if got := parseNodes(text); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -125,17 +125,22 @@ func (c *call) giveUp() {
 
 // reset makes a call that is through ready for another use.
 func (c *call) reset() {
+	if !c.shared {
+		c.raw.SetErr(nil) // otherwise it was not used
+	}
 	c.get, c.key, c.cmds, c.one[0], c.size = false, "", nil, nil, 0
 	c.shared, c.exact, c.sent, c.slow = false, false, false, false
 	c.reply = reply{}
-	c.raw.SetErr(nil)
 	c.state.Store(stateQueued)
 }
 
-// outcome returns the value of a get that is through.
+// outcome returns the value of a get that is through: what the server said, if it
+// said all of it.
 func (c *call) outcome() ([]byte, error) {
-	if err := c.raw.Err(); err != nil {
-		return nil, err
+	if !c.reply.over {
+		if err := c.raw.Err(); err != nil {
+			return nil, err
+		}
 	}
 	return c.reply.result()
 }

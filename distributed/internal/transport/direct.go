@@ -16,37 +16,35 @@ import (
 // a lane goes on without the caller.
 const caution = time.Second
 
-// makeDirectly makes the round trip of c alone, on the caller's own goroutine, if
-// there are few callers: who has hardly anybody to share with shall not pay for
-// being handed over. It reports whether it did; c is in a last state then.
-func (n *node) makeDirectly(ctx context.Context, c *call) bool {
-	if n.line == nil {
-		return false
+// aloneLocked returns a lane for a round trip of c alone if there are few callers:
+// who has hardly anybody to share with shall not pay for being handed over.
+func (n *node) aloneLocked(ctx context.Context, c *call) *lane {
+	if n.line == nil || len(n.queue) > 0 || len(n.background) > 0 || len(n.idle) < len(n.running) {
+		return nil
 	}
-	mayLeave := ctx.Done() != nil
-	n.mu.Lock()
-	var l *lane
-	if !n.closed && len(n.queue) == 0 && len(n.background) == 0 && len(n.idle) == len(n.running) &&
-		!(mayLeave && c.start.Before(n.cautious)) {
-		l = n.freeLocked()
+	if c.start.Before(n.cautious) && ctx.Done() != nil {
+		return nil
 	}
-	if l == nil {
-		n.mu.Unlock()
-		return false
+	l := n.freeLocked()
+	if l != nil {
+		l.batch = append(l.batch[:0], c)
+		l.departLocked(c.start)
+		n.sweepLocked()
+		n.lanes.Add(1)
 	}
-	l.batch = append(l.batch[:0], c)
-	l.departLocked(c.start)
-	n.sweepLocked()
-	n.lanes.Add(1)
-	n.mu.Unlock()
-	if mayLeave {
+	return l
+}
+
+// flyAlone makes the round trip of a lane from aloneLocked, on its caller's own
+// goroutine. Its call is in a last state then.
+func (l *lane) flyAlone(ctx context.Context) {
+	if ctx.Done() != nil {
 		l.roundTripUntil(ctx)
 	} else {
 		l.roundTrip()
 	}
 	l.busy.Store(false)
-	n.lanes.Done()
-	return true
+	l.node.lanes.Done()
 }
 
 // freeLocked takes a lane for a direct call, or returns nil if all are in use.

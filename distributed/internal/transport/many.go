@@ -66,7 +66,8 @@ func (s *share) queue(ctx context.Context, t *Transport, alone bool) {
 	for _, cmd := range s.call.cmds {
 		s.call.size += sizeOf(cmd)
 	}
-	if s.direct = alone && s.node.makeDirectly(ctx, s.call); !s.direct && !s.node.enqueue(s.call) {
+	over, ok := s.node.submit(ctx, s.call, alone)
+	if s.direct = over; !ok {
 		s.call = nil
 	}
 }

@@ -25,6 +25,10 @@ const (
 	// maxLanes is how many it has when they are slow.
 	maxLanes = 8
 
+	// holdShare is the inverse of the share that the calls that wait must have of those
+	// under way, or they are held.
+	holdShare = 3
+
 	// slow is how long a call waits for a lane before there is one more. That
 	// lane lasts as long as its round trips take this long.
 	slow = time.Millisecond
@@ -65,6 +69,9 @@ type pipeliner interface {
 // A call that is queued after another returned is never answered by a round
 // trip that began before: a lane takes calls first and sends them then. That
 // makes a Get see every write that returned before it.
+//
+// A few calls do not go by themselves while many are under way: they would cost
+// as much as many, and the next of those to land takes them along. See holdLocked.
 type node struct {
 	client pipeliner
 	budget time.Duration
@@ -80,6 +87,8 @@ type node struct {
 	background []redis.Cmder
 	idle       []*lane
 	running    []*lane
+	underWay   int  // calls that lanes have sent
+	overdue    bool // whether the queue has waited too long to be held
 	watched    bool // whether the watch will look at the queue again
 	watch      *time.Timer
 	direct     [maxDirect]*lane // nil until it is needed
@@ -112,16 +121,25 @@ func (n *node) probe(ctx context.Context) error {
 	return n.client.Ping(ctx).Err()
 }
 
-// enqueue hands c to the node's lanes, unless the node is closed.
-func (n *node) enqueue(c *call) bool {
+// submit hands c to the node's lanes, unless the node is closed. If c had better go
+// alone, and may, it makes the round trip itself: over says that c is in a last
+// state.
+func (n *node) submit(ctx context.Context, c *call, mayGoAlone bool) (over, ok bool) {
 	n.mu.Lock()
 	if n.closed {
 		n.mu.Unlock()
-		return false
+		return false, false
+	}
+	if mayGoAlone {
+		if l := n.aloneLocked(ctx, c); l != nil {
+			n.mu.Unlock()
+			l.flyAlone(ctx)
+			return true, true
+		}
 	}
 	n.queue = append(n.queue, c)
 	n.wakeLocked()
-	return true
+	return false, true
 }
 
 func (n *node) sweepLocked() {
@@ -146,14 +164,14 @@ func (n *node) enqueueBackground(cmd redis.Cmder) bool {
 // wakeLocked finds a lane for what was queued, and unlocks.
 func (n *node) wakeLocked() {
 	n.sweepLocked()
+	hold := n.holdLocked()
 	switch {
-	case len(n.idle) > 0:
-		l := n.idle[len(n.idle)-1]
-		n.idle = n.idle[:len(n.idle)-1]
+	case !hold && len(n.idle) > 0:
+		l := n.idleLocked()
 		n.mu.Unlock()
 		l.wake <- struct{}{}
 		return
-	case len(n.running) < baseLanes:
+	case !hold && len(n.running) < baseLanes:
 		n.startLocked(false)
 	case !n.watched:
 		n.watched, n.since = true, time.Now()
@@ -162,27 +180,42 @@ func (n *node) wakeLocked() {
 	n.mu.Unlock()
 }
 
+// holdLocked reports whether what is queued shall wait for a round trip that is
+// under way: that takes it along when it is over.
+func (n *node) holdLocked() bool {
+	return len(n.queue)*holdShare < n.underWay && !n.overdue
+}
+
+// idleLocked takes a lane that has nothing to do, which is to be woken.
+func (n *node) idleLocked() *lane {
+	l := n.idle[len(n.idle)-1]
+	n.idle = n.idle[:len(n.idle)-1]
+	return l
+}
+
 func (n *node) startLocked(extra bool) {
 	l := newLane(n, extra)
 	n.running = append(n.running, l)
 	n.lanes.Go(l.run)
 }
 
-// look starts a lane if calls have waited too long for one.
+// look wakes or starts a lane if calls have waited too long for one.
 func (n *node) look() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.watched = false
-	if n.closed || len(n.queue) == 0 || len(n.idle) > 0 {
+	if n.closed || len(n.queue) == 0 && len(n.background) == 0 {
 		return
 	}
 	wait := slow - time.Since(n.since)
 	if wait <= 0 {
-		if len(n.running) >= maxLanes {
-			wait = slow
-		} else {
-			n.startLocked(true)
-			n.since, wait = time.Now(), slow
+		n.overdue, wait = true, slow
+		switch {
+		case len(n.idle) > 0:
+			n.idleLocked().wake <- struct{}{} // does not block: it has room for one
+		case len(n.running) < maxLanes:
+			n.startLocked(len(n.running) >= baseLanes)
+			n.since = time.Now()
 		}
 	}
 	n.watched = true
@@ -193,7 +226,7 @@ func (n *node) look() {
 // shall end.
 func (n *node) take(l *lane) bool {
 	n.mu.Lock()
-	for len(n.queue) == 0 && len(n.background) == 0 {
+	for len(n.queue) == 0 && len(n.background) == 0 || n.holdLocked() {
 		if n.closed {
 			n.endLocked(l)
 			n.mu.Unlock()
@@ -219,6 +252,8 @@ func (n *node) take(l *lane) bool {
 	}
 	l.extras, n.background = n.background, l.extras[:0]
 	l.departLocked(time.Now())
+	n.underWay += len(l.batch)
+	n.overdue = false
 	n.mu.Unlock()
 	return true
 }
@@ -260,6 +295,9 @@ func (n *node) landed(l *lane) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l.trip = nil
+	if l.line == nil {
+		n.underWay -= len(l.batch)
+	}
 	if len(l.mget.calls) == 0 {
 		return
 	}

@@ -96,7 +96,7 @@ func (r *reply) ReadFrom(src io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
-	for {
+	for !r.over {
 		m, err := src.Read(r.rest[:])
 		n += int64(m)
 		if _, werr := r.Write(r.rest[:m]); werr != nil {
@@ -109,6 +109,7 @@ func (r *reply) ReadFrom(src io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
+	return n, nil
 }
 
 // fill takes bytes of the value and of its CRLF.

@@ -34,11 +34,12 @@ func (t *Transport) admit(ctx context.Context, key string) (*node, error) {
 // run makes the round trip of c, alone or with others, and waits until it is
 // through. See verdict.
 func (t *Transport) run(ctx context.Context, n *node, c *call, kind Kind) (through bool, err error) {
-	if n.makeDirectly(ctx, c) {
-		return landed(ctx, c, kind)
-	}
-	if !n.enqueue(c) {
+	over, ok := n.submit(ctx, c, true)
+	switch {
+	case !ok:
 		return false, t.refusal()
+	case over:
+		return landed(ctx, c, kind)
 	}
 	return await(ctx, c, kind)
 }
