@@ -37,6 +37,16 @@ func found(raw []byte, err error) current {
 	return current{id: g.id}
 }
 
+// foundBy is found for a GET that ended with err. Unless it was answered a lane may
+// still be using it.
+func foundBy(get redis.Cmder, err error) current {
+	var raw []byte
+	if err == nil {
+		raw, err = get.(*redis.StringCmd).Bytes()
+	}
+	return found(raw, err)
+}
+
 // learn reads the generations that k lacks of those that the entries depend on:
 // one round trip per node, none if it lacks none.
 func (c *Cache) learn(ctx context.Context, k known, entries ...*entry) {

@@ -70,8 +70,7 @@ func (t Tier) Read(ctx context.Context, key string, tokens []cache.Token) (Copy,
 	if err == nil && e.stamps != nil {
 		k := make(known, len(stamps))
 		for i, stamp := range stamps {
-			raw, _ := cmds[2+i].(*redis.StringCmd).Bytes()
-			k[stamp] = found(raw, errs[2+i])
+			k[stamp] = foundBy(cmds[2+i], errs[2+i])
 		}
 		c.learn(ctx, k, &e)
 		err = k.judge(&e)
@@ -185,8 +184,7 @@ func (t Tier) Current(ctx context.Context, key string, copied *Copy) (bool, erro
 		return false, nil
 	}
 	for i, id := range ids {
-		raw, _ := cmds[1+i].(*redis.StringCmd).Bytes()
-		now := found(raw, errs[1+i])
+		now := foundBy(cmds[1+i], errs[1+i])
 		if now.err != nil {
 			return false, failed(op, key, now.err)
 		}
