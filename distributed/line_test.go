@@ -29,6 +29,7 @@ func watch(m *miniredis.Miniredis, see func(cmd string)) {
 type line struct {
 	sends atomic.Int64
 	lose  atomic.Bool // answers are lost, and the connection with them
+	once  atomic.Bool // so is the next one
 	down  atomic.Bool // new connections are refused
 }
 
@@ -60,7 +61,7 @@ func (c *lineConn) Write(b []byte) (int, error) {
 
 func (c *lineConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if c.line.lose.Load() {
+	if c.line.lose.Load() || c.line.once.CompareAndSwap(true, false) {
 		_ = c.Conn.Close()
 		return 0, io.EOF
 	}
