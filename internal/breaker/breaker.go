@@ -62,7 +62,8 @@ type Options struct {
 
 	// MinOpen is the pause before the first probe, and MaxOpen the longest
 	// pause between probes: each is half as long again as the one before, and up
-	// to a quarter shorter by chance. Zero means 100 ms and 1 s.
+	// to a quarter shorter by chance. A probe that goes unanswered is a part of
+	// the pause before the next. Zero means 100 ms and 1 s.
 	MinOpen, MaxOpen time.Duration
 }
 
@@ -92,6 +93,8 @@ type Breaker struct {
 	state     atomic.Uint32
 	successes atomic.Uint64 // also the mark that a call carries
 	failures  atomic.Int64  // since the last success
+
+	asked time.Time // when the last probe began; confined to run
 
 	mu       sync.Mutex
 	closed   bool // by Close
@@ -163,10 +166,12 @@ func (b *Breaker) open() {
 func (b *Breaker) run() {
 	for {
 		b.tell(Open)
-		for !b.ask() {
+		since := time.Now()
+		for !b.ask(since) {
 			if b.ctx.Err() != nil {
 				return
 			}
+			since = b.asked
 		}
 		b.close()
 		b.tell(Closed)
@@ -182,9 +187,10 @@ func (b *Breaker) tell(s State) {
 	}
 }
 
-// ask pauses and then probes. It reports whether the server answered.
-func (b *Breaker) ask() bool {
-	timer := time.NewTimer(b.nextPause())
+// ask pauses, counted from since, and then probes. It reports whether the server
+// answered.
+func (b *Breaker) ask(since time.Time) bool {
+	timer := time.NewTimer(b.nextPause() - time.Since(since))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -193,6 +199,7 @@ func (b *Breaker) ask() bool {
 	}
 	b.state.Store(uint32(HalfOpen))
 	b.tell(HalfOpen)
+	b.asked = time.Now()
 	if b.probe(b.ctx) == nil {
 		return true
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,6 +116,33 @@ func TestProbesCloseWithoutACall(t *testing.T) {
 		}
 		if got := r.states; got[0] != Open || got[1] != HalfOpen || got[len(got)-1] != Closed {
 			t.Errorf("states %v", got)
+		}
+	})
+}
+
+// A probe that was lost with the fault must not be followed by a pause of its own:
+// recovery would take both.
+func TestAProbeWithoutAnAnswerIsPartOfThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var well atomic.Bool
+		b := New(Options{Failures: 1}, func(ctx context.Context) error {
+			if well.Load() {
+				return nil
+			}
+			time.Sleep(DefaultMaxOpen) // what it asked is lost, whatever happens meanwhile
+			return errors.New("no answer")
+		}, nil)
+		defer func() { _ = b.Close(context.Background()) }()
+		b.Fail()
+		for outage := time.Second; outage < 15*time.Second; outage += 370 * time.Millisecond {
+			well.Store(false)
+			b.Fail()
+			time.Sleep(outage)
+			well.Store(true)
+			time.Sleep(DefaultMaxOpen + time.Millisecond)
+			if b.State() != Closed {
+				t.Fatalf("%v a full pause after the end of an outage of %v", b.State(), outage)
+			}
 		}
 	})
 }
