@@ -233,9 +233,10 @@ type StatsReporter interface {
 }
 
 // As finds the capability T in c or, if c is an observing decorator, in what it
-// wraps. It is meant to be called once, when a cache is taken into use.
+// wraps. A nil pointer has none. It is meant to be called once, when a cache is taken
+// into use.
 func As[T any](c Cache) (T, bool) {
-	for c != nil {
+	for !isNil(c) {
 		if t, ok := c.(T); ok {
 			return t, true
 		}

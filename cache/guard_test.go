@@ -92,5 +92,8 @@ func TestNilBackendsAreNilCaches(t *testing.T) {
 		if err := cache.SetEnabled(c, false); err == nil {
 			t.Errorf("%s, SetEnabled: got no error", name)
 		}
+		if got, found := cache.As[cache.Versioner](c); found || got != nil {
+			t.Errorf("%s, As: a nil cache has a capability", name)
+		}
 	}
 }

@@ -253,7 +253,7 @@ func TestBehindLoadSeesAnIncrementTwice(t *testing.T) {
 		defer func() { _ = w.Close(b.ctx) }()
 		b.save(1, "a")
 		q.after = func() { _ = b.Flush(context.Background()) } // the test may be over before it is
-		if _, err := w.Find(b.ctx, 1); err != nil { // until the queue is told, it may count the increment twice
+		if _, err := w.Find(b.ctx, 1); err != nil {            // until the queue is told, it may count the increment twice
 			t.Fatal(err)
 		}
 		b.flush()

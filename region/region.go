@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/larder-go/larder/cache"
 )
@@ -36,7 +37,7 @@ type Registry struct{ cache cache.Regions }
 // the first load that names tokens. A cache without regions is
 // errors.ErrUnsupported, a nil one cache.ErrInvalidConfig. It sends nothing.
 func New(c cache.Cache) (*Registry, error) {
-	if c == nil {
+	if v := reflect.ValueOf(c); c == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, &cache.OptionError{Option: "cache", Reason: "must not be nil", Err: cache.ErrInvalidConfig}
 	}
 	regions, ok := cache.As[cache.Regions](c)

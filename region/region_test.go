@@ -223,8 +223,10 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestNewNeedsACacheWithRegions(t *testing.T) {
-	if _, err := region.New(nil); !errors.Is(err, cache.ErrInvalidConfig) {
-		t.Errorf("no cache: got %v, want ErrInvalidConfig", err)
+	for name, c := range map[string]cache.Cache{"nil": nil, "a nil pointer": (*memory.Cache)(nil)} {
+		if _, err := region.New(c); !errors.Is(err, cache.ErrInvalidConfig) {
+			t.Errorf("%s: got %v, want ErrInvalidConfig", name, err)
+		}
 	}
 	plain := struct{ cache.Cache }{}
 	if _, err := region.New(plain); !errors.Is(err, errors.ErrUnsupported) {
