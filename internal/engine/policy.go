@@ -189,6 +189,12 @@ func (p *policy[V]) victim(now int64) (uint32, bool) {
 	return pos, true
 }
 
+// headStart is how much more often the oldest of the window must have been seen
+// than the victim of the main part to take its place. The request that brought it
+// in has been counted, the next one of the victim is still to come: keys that are
+// requested in turn are one apart then, and would replace each other for ever.
+const headStart = 1
+
 // duel has the oldest entry of the window compete with the victim of the main
 // part, and returns the loser.
 func (p *policy[V]) duel(now int64) uint32 {
@@ -197,10 +203,10 @@ func (p *policy[V]) duel(now int64) uint32 {
 	if now >= c.Deadline() {
 		return candidate
 	}
-	p.sketch.add(c.hash, c.takeUses(maxUses))
+	seen := p.sketch.add(c.hash, c.takeUses(maxUses))
 	defender := p.clockVictim(now)
 	d := p.slots.at(defender).node.Load()
-	if now < d.Deadline() && p.sketch.estimate(c.hash) <= p.sketch.estimate(d.hash) {
+	if now < d.Deadline() && (seen <= headStart || seen <= p.sketch.estimate(d.hash)+headStart) {
 		return candidate
 	}
 	p.promote(candidate)

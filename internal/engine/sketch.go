@@ -34,35 +34,52 @@ func (k *sketch) fit(entries int) {
 	k.words, k.mask = words, uint32(size-1)
 }
 
-// place returns the word and the shift of a key's counter in a row. Each row
-// has four of a word's counters to itself.
-func (k *sketch) place(hash uint32, row int) (word uint32, shift uint) {
+// counter is where a key is counted in one of the rows.
+type counter struct {
+	word  *uint64
+	shift uint
+}
+
+// counter returns a key's counter in a row. Each row has four of a word's counters
+// to itself.
+func (k *sketch) counter(hash uint32, row int) counter {
 	h := (uint64(hash) + 0x9e3779b97f4a7c15) * sketchSeeds[row]
 	h ^= h >> 32
-	return uint32(h) & k.mask, uint(row*4+int(h>>30&3)) * 4
+	return counter{&k.words[uint32(h)&k.mask], uint(row*4+int(h>>30&3)) * 4}
+}
+
+func (c counter) count() uint64 { return *c.word >> (c.shift & 63) & sketchMax }
+
+// raise raises the counter to that count if it is below. It has no branch, for
+// nobody could foretell it.
+func (c counter) raise(to uint64) {
+	count := c.count()
+	*c.word += (max(to, count) - count) << (c.shift & 63)
 }
 
 var sketchSeeds = [sketchRows]uint64{0xc3a5c85c97cb3127, 0xb492b66fbe98f273, 0x9ae16a3b2f90404f, 0xcbf29ce484222325}
 
-func (k *sketch) add(hash uint32, by uint32) {
-	if by == 0 {
-		return
+// add counts that a key was seen by more times, which may be 0, and returns the
+// estimate after that.
+//
+// Counters that are above the new estimate stay (a conservative update). They are
+// as high because of other keys; to raise them too would say nothing of this one
+// and spoil the estimates of those that share them.
+func (k *sketch) add(hash uint32, by uint32) uint32 {
+	a, b, c, d := k.counter(hash, 0), k.counter(hash, 1), k.counter(hash, 2), k.counter(hash, 3)
+	least := min(a.count(), b.count(), c.count(), d.count())
+	raised := min(least+uint64(by), sketchMax)
+	if raised == least {
+		return uint32(least)
 	}
-	added := false
-	for row := range sketchRows {
-		word, shift := k.place(hash, row)
-		count := k.words[word] >> shift & sketchMax
-		if count < sketchMax {
-			more := min(uint64(by), sketchMax-count)
-			k.words[word] += more << shift
-			added = true
-		}
+	a.raise(raised)
+	b.raise(raised)
+	c.raise(raised)
+	d.raise(raised)
+	if k.adds += int(by); k.adds >= sketchSpan*len(k.words) {
+		k.halve()
 	}
-	if added {
-		if k.adds += int(by); k.adds >= sketchSpan*len(k.words) {
-			k.halve()
-		}
-	}
+	return uint32(raised)
 }
 
 func (k *sketch) halve() {
@@ -72,11 +89,4 @@ func (k *sketch) halve() {
 	k.adds /= 2
 }
 
-func (k *sketch) estimate(hash uint32) uint32 {
-	least := uint64(sketchMax)
-	for row := range sketchRows {
-		word, shift := k.place(hash, row)
-		least = min(least, k.words[word]>>shift&sketchMax)
-	}
-	return uint32(least)
-}
+func (k *sketch) estimate(hash uint32) uint32 { return k.add(hash, 0) }
