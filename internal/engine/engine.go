@@ -47,11 +47,6 @@ type Options[V any] struct {
 	// nil: none does.
 	Keep func(n *Node[V], now int64) int64
 
-	// Reads tells how many hits and misses there were so far, for an owner that
-	// counts them itself; the policy learns from it. nil: the engine counts what
-	// Get, Hit and Miss are called for.
-	Reads func() (hits, misses uint64)
-
 	// Tidied is called with no lock held after the engine, by itself, has
 	// reclaimed what expired: on the goroutine of a timer, and on two at once if
 	// it takes longer than the next timer.
@@ -105,11 +100,8 @@ func New[V any](o Options[V]) *Engine[V] {
 	p.freed.L = &p.mu
 	e.heaviest.Store(o.Limits.heaviest())
 	p.wheel.time, p.armed = e.clock.now(), Never
-	p.wakeUp, p.reads = waker(e), o.Reads
-	if p.reads == nil {
-		p.reads = e.counters.sum
-	}
-	p.climber.share, p.climber.step = firstShare, firstStep
+	p.wakeUp = waker(e)
+	p.climber.share = firstShare
 	return e
 }
 

@@ -37,7 +37,6 @@ type policy[V any] struct {
 	// Immutable.
 	clock  *clock
 	wakeUp func()
-	reads  func() (hits, misses uint64)
 }
 
 // Limits bound what an engine holds. 0 is no limit.
@@ -101,12 +100,12 @@ func (p *policy[V]) enter(pos uint32, n *Node[V]) {
 func (p *policy[V]) admit(pos uint32, n *Node[V]) {
 	p.sketch.fit(p.resident() + 1)
 	p.sketch.add(n.hash, 1)
-	p.climb()
 	if n.Pinned() {
 		p.pin(n, 1)
 		p.enqueue(pos, queuePinned)
 		return
 	}
+	p.climber.enters(n.hash, p.resident())
 	p.enqueue(pos, queueWindow)
 	for p.lengths[queueWindow] > p.windowSize(p.resident()) {
 		p.promote(p.oldest(queueWindow))
@@ -182,6 +181,9 @@ func (p *policy[V]) victim(now int64) (uint32, bool) {
 		pos = p.clockVictim(now)
 	default:
 		pos = p.duel(now)
+	}
+	if n := p.slots.at(pos).node.Load(); now < n.Deadline() {
+		p.climber.leaves(n.hash, *p.slots.where(pos), resident)
 	}
 	p.dequeue(pos)
 	*p.slots.where(pos) = queueTaken

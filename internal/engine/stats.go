@@ -39,8 +39,7 @@ func (c *counters) sum() (hits, misses uint64) {
 	return hits, misses
 }
 
-// Hit counts a hit, which the policy learns from: whoever uses Find says so
-// when what was found was of use.
+// Hit counts a hit: whoever uses Find says so when what was found was of use.
 func (e *Engine[V]) Hit() {
 	if e.counters.stripe().hits.Add(1)%refreshEach == 0 {
 		e.clock.refresh()
