@@ -28,6 +28,7 @@ type policy[V any] struct {
 	slots   *slots[V]
 	lengths [queues]int
 	sketch  sketch
+	won     int // duels that the head of the main part has won
 	climber climber
 	wheel   wheel
 	timer   *time.Timer
@@ -191,11 +192,18 @@ func (p *policy[V]) victim(now int64) (uint32, bool) {
 	return pos, true
 }
 
-// headStart is how much more often the oldest of the window must have been seen
-// than the victim of the main part to take its place. The request that brought it
-// in has been counted, the next one of the victim is still to come: keys that are
-// requested in turn are one apart then, and would replace each other for ever.
-const headStart = 1
+const (
+	// headStart is how much more often the oldest of the window must have been seen
+	// than the victim of the main part to take its place. The request that brought it
+	// in has been counted, the next one of the victim is still to come: keys that are
+	// requested in turn are one apart then, and would replace each other for ever.
+	headStart = 1
+
+	// patience is how many duels the victim of the main part wins in a row before it
+	// is the turn of the next one. Its estimate may be that of other keys, which share
+	// its counters; nobody would ever get past it.
+	patience = 64
+)
 
 // duel has the oldest entry of the window compete with the victim of the main
 // part, and returns the loser.
@@ -209,8 +217,12 @@ func (p *policy[V]) duel(now int64) uint32 {
 	defender := p.clockVictim(now)
 	d := p.slots.at(defender).node.Load()
 	if now < d.Deadline() && (seen <= headStart || seen <= p.sketch.estimate(d.hash)+headStart) {
+		if p.won++; p.won == patience {
+			p.moveHand(defender)
+		}
 		return candidate
 	}
+	p.won = 0
 	p.promote(candidate)
 	return defender
 }
@@ -229,7 +241,13 @@ func (p *policy[V]) clockVictim(now int64) uint32 {
 			return pos
 		}
 		p.sketch.add(n.hash, 1)
-		p.slots.unlink(pos)
-		p.slots.push(uint32(queueMain), pos)
+		p.moveHand(pos)
 	}
+}
+
+// moveHand puts the head of the main part back to its end.
+func (p *policy[V]) moveHand(head uint32) {
+	p.slots.unlink(head)
+	p.slots.push(uint32(queueMain), head)
+	p.won = 0
 }
