@@ -54,6 +54,7 @@ func TestWhatARefreshFindsIsVoidWithItsRegion(t *testing.T) {
 		shelf := cache.RegionToken("shelf")
 		var late string
 		var callers sync.WaitGroup
+		came := make(chan struct{})
 		c.onObject = func() {
 			if err := v.Set(t.Context(), "k", "set", cache.EntryOptions{Tokens: []cache.Token{shelf}}); err != nil {
 				t.Error(err)
@@ -64,11 +65,13 @@ func TestWhatARefreshFindsIsVoidWithItsRegion(t *testing.T) {
 				t.Error(err)
 			}
 			callers.Go(func() { late, _ = v.GetOrCreateExclusive(t.Context(), "k", s.load) })
+			close(came)
 			synctest.Wait()
 		}
 		if _, err := v.GetOrCreateExclusive(t.Context(), "k", s.load); err != nil {
 			t.Error(err)
 		}
+		<-came // the load may be void by then, and its caller not wait for it
 		if callers.Wait(); late == "set" || late == "" {
 			t.Errorf("a caller that came after the expiration: got %q, want what the source has", late)
 		}

@@ -17,29 +17,30 @@ const (
 	jointWrites = 64
 	jointBytes  = 256 << 10
 
-	// jointEnough is how many writes need not wait for the script under way, if they
-	// are also the part of one in jointShare of the writes under way, and no more than
-	// jointMore scripts go beside it: so the server has something to do while replies
-	// are handed out.
-	jointEnough = 5
-	jointShare  = 2
-	jointMore   = 3
+	// jointShare is the inverse of the part of all writers that need not wait for what is
+	// under way: two scripts with half of them each keep the server busy while replies
+	// are handed out, and cost it less than many small ones.
+	jointShare = 2
+
+	// jointDecay is the inverse of the part of the writers that each script forgets if
+	// they are not seen again.
+	jointDecay = 16
 )
 
-// joint gathers the writes of a partition that are made while a script with others
-// is under way: they are the next script, or, if there are enough, one more at once. A
-// script costs the server more than a write does.
+// joint gathers the writes of a partition that are made while scripts with others
+// are under way: they are the next script. A script costs the server more than a write
+// does.
 type joint struct {
 	q *Queue
 	p *partition
 
 	mu      sync.Mutex
-	flying  bool   // a script is under way
-	beside  int    // so many more are without having waited for it
-	sent    int    // writes in all of them
-	open    *batch // waits for that; nil if nobody does
+	scripts int    // under way
+	sent    int    // writes in them
+	crowd   int    // how many writers there are, as far as was seen lately
+	open    *batch // waits for the scripts under way; nil if nobody does
 	closed  bool
-	flights sync.WaitGroup // goroutines that fly batches
+	flights sync.WaitGroup // of batches
 }
 
 // batch is what one script is given.
@@ -65,13 +66,14 @@ type joined struct {
 func (j *joint) enqueue(ctx context.Context, w queue.Write) (sequence uint64, left bool, err error) {
 	own := &joined{Write: w, payload: string(w.Payload)}
 	j.mu.Lock()
-	if !j.flying {
-		j.flying = true
-		j.sent++
+	if j.open == nil && j.enoughLocked(1) {
+		j.countLocked(1)
 		j.mu.Unlock()
 		b := &batch{writes: []*joined{own}}
 		b.reply, b.err = j.send(ctx, b.writes)
-		j.landed()
+		if next := j.landed(b); next != nil {
+			go j.fly(next)
+		}
 		return j.q.said(b, own)
 	}
 	b := j.open
@@ -85,11 +87,8 @@ func (j *joint) enqueue(ctx context.Context, w queue.Write) (sequence uint64, le
 	}
 	b.writes = append(b.writes, own)
 	b.bytes += len(own.payload)
-	full := len(b.writes) == jointWrites || b.bytes > jointBytes
-	enough := len(b.writes) >= jointEnough && len(b.writes)*jointShare >= j.sent && j.beside < jointMore
-	if (full || enough) && j.departLocked(b) {
-		j.beside++
-		go j.flyBeside(b)
+	if full := len(b.writes) == jointWrites || b.bytes > jointBytes; (full || j.enoughLocked(len(b.writes))) && j.departLocked() {
+		go j.fly(b)
 	}
 	j.mu.Unlock()
 	select {
@@ -116,67 +115,56 @@ func (j *joint) leave(ctx context.Context, b *batch, w *joined) error {
 	return &cache.OpError{Op: "enqueue", Key: w.Key, Err: fmt.Errorf("%w: %w", cache.ErrOutcomeUnknown, ctx.Err())}
 }
 
-// landed lets the next batch fly, if there is one.
-func (j *joint) landed() {
-	if b := j.next(true, 1); b != nil {
-		go j.fly(b)
-	}
+// enoughLocked reports whether so many writes need not wait any longer.
+func (j *joint) enoughLocked(n int) bool {
+	return j.scripts == 0 || n*jointShare >= j.crowd
 }
 
-// fly sends batches until none waits.
-func (j *joint) fly(b *batch) {
-	defer j.flights.Done()
-	for ; b != nil; b = j.next(false, len(b.writes)) {
-		j.trip(b)
-	}
+// countLocked counts a script of so many writes, which is to be sent.
+func (j *joint) countLocked(n int) {
+	j.scripts++
+	j.sent += n
+	j.crowd = max(j.sent, j.crowd-max(1, j.crowd/jointDecay))
 }
 
-// flyBeside sends a batch that does not wait for the one under way.
-func (j *joint) flyBeside(b *batch) {
-	defer j.flights.Done()
-	j.trip(b)
+// landed notes that b is through, and returns the batch that is to fly then, if there
+// is one.
+func (j *joint) landed(b *batch) *batch {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.beside--
+	j.scripts--
 	j.sent -= len(b.writes)
-}
-
-func (j *joint) trip(b *batch) {
-	b.reply, b.err = j.send(context.Background(), b.writes)
-	close(b.done)
-}
-
-// next takes the batch that waits, after one of so many writes. Whoever wants to start
-// a goroutine for it says so.
-func (j *joint) next(starting bool, through int) *batch {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.sent -= through
-	b := j.open
-	if b == nil || starting && !j.departLocked(b) {
-		j.flying = false
+	next := j.open
+	if next == nil || !j.enoughLocked(len(next.writes)) || !j.departLocked() {
 		return nil
 	}
-	if !starting {
-		j.open = nil
-		b.depart()
-		j.sent += len(b.writes)
-	}
-	return b
+	return next
 }
 
-// departLocked lets nobody else into the batch that waits, and counts the goroutine
-// that is to fly it. It reports false, and ends the batch, if the queue is closed.
-func (j *joint) departLocked(b *batch) bool {
+// fly sends a batch, and others that wait when it is through.
+func (j *joint) fly(b *batch) {
+	for b != nil {
+		b.reply, b.err = j.send(context.Background(), b.writes)
+		next := j.landed(b)
+		close(b.done)
+		j.flights.Done()
+		b = next
+	}
+}
+
+// departLocked lets nobody else into the batch that waits, which is to fly. It reports
+// false, and ends the batch, if the queue is closed.
+func (j *joint) departLocked() bool {
+	b := j.open
 	j.open = nil
 	if j.closed {
 		b.err = cache.ErrClosed
 		close(b.done)
 		return false
 	}
-	j.flights.Add(1)
 	b.depart()
-	j.sent += len(b.writes)
+	j.flights.Add(1)
+	j.countLocked(len(b.writes))
 	return true
 }
 

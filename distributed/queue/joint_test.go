@@ -14,33 +14,52 @@ import (
 	"github.com/larder-go/larder/queue"
 )
 
-// Who leaves before a write was sent knows that it was not.
+// Few writers do not wait for each other. Who does wait, and leaves before the write
+// was sent, knows that it was not.
 func TestLeavingBeforeItIsSent(t *testing.T) {
 	server := redistest.Server(t)
 	q := open(t, server.Client(), redisqueue.Options{Partitions: 1, Budget: 5 * time.Second, Prefix: "p"})
-	if _, err := q.Stats(t.Context()); err != nil { // it is connected
-		t.Fatal(err)
+	frozen := func(each [3]context.Context, check func(error)) (all *sync.WaitGroup) {
+		all = new(sync.WaitGroup)
+		server.Stop()
+		for i, ctx := range each {
+			all.Go(func() {
+				_, err := q.Enqueue(ctx, queue.Write{Key: fmt.Sprint("sent ", i)})
+				check(err)
+			})
+			time.Sleep(30 * time.Millisecond) // for it to be under way: nobody tells
+		}
+		return all
 	}
-	server.Stop()
-	first, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	connected := frozen([3]context.Context{t.Context(), t.Context(), t.Context()}, func(err error) {
+		if err != nil {
+			t.Errorf("Enqueue: got %v", err)
+		}
+	})
+	server.Cont()
+	connected.Wait()
+
+	// As half of the three writers there are, the second and the third do not wait for
+	// the first, who is still there when they leave.
+	first, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	var all sync.WaitGroup
-	all.Go(func() {
-		if _, err := q.Enqueue(first, queue.Write{Key: "first"}); !errors.Is(err, cache.ErrOutcomeUnknown) {
+	next, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	all := frozen([3]context.Context{first, next, next}, func(err error) {
+		if !errors.Is(err, cache.ErrOutcomeUnknown) {
 			t.Errorf("Enqueue that was sent: got %v, want ErrOutcomeUnknown", err)
 		}
 	})
-	time.Sleep(100 * time.Millisecond) // for the first to be under way: nobody tells
-	second, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	last, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := q.Enqueue(second, queue.Write{Key: "second"})
+	_, err := q.Enqueue(last, queue.Write{Key: "last"})
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, cache.ErrOutcomeUnknown) {
 		t.Errorf("Enqueue that waits behind: got %v, want the context's error alone", err)
 	}
 	all.Wait()
 	server.Cont()
 	waitFor(t, q)
-	if states, err := q.Lookup(t.Context(), []string{"second"}); err != nil || states[0].Newest() != nil {
+	if states, err := q.Lookup(t.Context(), []string{"last"}); err != nil || states[0].Newest() != nil {
 		t.Errorf("Lookup: got %+v, %v; want nothing", states, err)
 	}
 }
