@@ -29,8 +29,8 @@ const (
 	mostShare  = 0.8
 
 	// windowStep is what a hit is worth to the window. It decides how fast the share
-	// moves, and how far it strays: with half or twice of it there are about as many
-	// hits, fewer where requests change and more where they do not, or vice versa.
+	// moves and how far it strays: half of it brings a few hits more where requests
+	// stay as they are, and as many fewer where they change.
 	windowStep = 1.0 / 64
 
 	// mainStep is what a hit is worth to the main part. It is more, as places there
@@ -41,9 +41,9 @@ const (
 	// that is remembered.
 	mostGhosts = 256
 
-	// ghostSpan is the part of all entries that may have left since. A key that
-	// comes back later says nothing: a loop that is a little larger than the cache
-	// would have the window grow, and nothing comes of it until all of it fits.
+	// ghostSpan: as many as half of all entries may have left since. A key that comes
+	// back later says nothing: a loop that is somewhat larger than the cache would
+	// have the window grow, which is of no use until the window holds all of it.
 	ghostSpan = 2
 )
 

@@ -8,10 +8,11 @@ import (
 
 // policy decides who leaves to make room, and counts what the limits are about.
 //
-// New entries pass through a window, first in first out, that is a small part
-// of all. When room is needed, the oldest of the window and the next victim of
-// the main part compete: who was seen less often leaves. The main part is a
-// clock: a queue whose head goes back to its end as long as it was used since.
+// New entries pass through a window, first in first out, that is a part of all
+// which the climber decides on. When room is needed, the oldest of the window and
+// the next victim of the main part compete: who was seen less often leaves. The
+// main part is a clock: a queue whose head goes back to its end as long as it was
+// used since.
 //
 // Its lock comes after the locks of keys: who holds it takes no other.
 type policy[V any] struct {
