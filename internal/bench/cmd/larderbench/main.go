@@ -205,7 +205,7 @@ func settings(quick bool) setting {
 	}
 	return setting{
 		l1:      l1.Config{Rounds: 5, Duration: 60 * time.Millisecond, Seed: 1},
-		l2:      l2.Config{Rounds: 5, Duration: 300 * time.Millisecond, Seed: 1},
+		l2:      l2.Config{Rounds: 15, Duration: 300 * time.Millisecond, Seed: 1},
 		freezes: 5, patience: 15 * time.Second, callers: 10_000,
 	}
 }
