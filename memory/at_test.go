@@ -52,3 +52,20 @@ func TestGetObjectAtTrustsTheCallersClock(t *testing.T) {
 		}
 	})
 }
+
+// An object is gone at its deadline by the caller's clock, too, although the cache's
+// own is not there yet.
+func TestGetObjectAtIsExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := open(t, nil)
+		start := c.Since(time.Now())
+		if err := c.SetObject(ctx, "k", 7, cache.EntryOptions{TTL: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		for at, want := range map[time.Duration]bool{time.Minute - 1: true, time.Minute: false, time.Minute + 1: false} {
+			if _, found, err := c.GetObjectAt(ctx, "k", start+at); found != want || err != nil {
+				t.Errorf("GetObjectAt %v after it was stored: got %t, %v, want %t", at, found, err, want)
+			}
+		}
+	})
+}

@@ -174,3 +174,40 @@ func TestSlidingEntriesShareTheirWindow(t *testing.T) {
 		t.Errorf("no region: got %t, %v", found, err)
 	}
 }
+
+// A read that found what has expired may be slow to remove it: what was stored
+// meanwhile stays.
+func TestASlowReclaimLeavesWhatWasStoredMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close(t.Context()) }()
+		if err := c.SetObject(t.Context(), "k", 1, cache.EntryOptions{TTL: time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		found := c.engine.Find("k")
+		time.Sleep(time.Millisecond)
+		if err := c.SetObject(t.Context(), "k", 2, cache.EntryOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		c.reclaim(found)
+		if v, ok, err := c.GetObject(t.Context(), "k"); v != 2 || !ok || err != nil {
+			t.Errorf("got %v, %t, %v, want what was stored last", v, ok, err)
+		}
+	})
+}
+
+// A lease may run out between the look at it and the fill.
+func TestALeaseThatRanOutIsNotSpent(t *testing.T) {
+	l := newLeases()
+	for _, now := range []int64{10, 11} {
+		if r := l.grant("k", 0, 10); l.spend("k", r.Lease, now) {
+			t.Errorf("at %d: got a lease spent that ran out at 10", now)
+		}
+	}
+	if r := l.grant("k", 0, 10); !l.spend("k", r.Lease, 9) {
+		t.Error("got a lease refused that stands")
+	}
+}

@@ -74,6 +74,15 @@ func TestEveryWriteVoidsTheLease(t *testing.T) {
 		},
 		"Clear":     func(c *memory.Cache) error { return c.Clear(ctx) },
 		"Increment": func(c *memory.Cache) error { _, err := c.Increment(ctx, "k", 1, cache.EntryOptions{}); return err },
+		"Add":       func(c *memory.Cache) error { _, err := c.Add(ctx, "k", []byte("w"), cache.EntryOptions{}); return err },
+		"AddObject": func(c *memory.Cache) error { _, err := c.AddObject(ctx, "k", 1, cache.EntryOptions{}); return err },
+		"SetIfNewer": func(c *memory.Cache) error {
+			return c.SetIfNewer(ctx, "k", []byte("w"), 1, cache.EntryOptions{})
+		},
+		"GetAndLock": func(c *memory.Cache) error {
+			_, _, err := c.GetAndLock(ctx, "k", time.Minute, cache.LockOptions{Force: true})
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := open(t, nil)

@@ -2,7 +2,10 @@ package engine
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -233,7 +236,7 @@ func TestADeadlineThatComputeSetsIsTakenOver(t *testing.T) {
 func TestClosedItReclaimsNothingByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := New(Options[int]{})
-		mustSet(t, e, expiring(e, "a", time.Second))
+		mustSet(t, e, expiring(e, "a", time.Minute)) // later than what comes after
 		e.Close()
 		e.Close()
 		mustSet(t, e, expiring(e, "b", time.Second))
@@ -273,4 +276,144 @@ func TestAnEngineThatNobodyRefersToIsCollected(t *testing.T) {
 		runtime.GC()
 	}
 	t.Error("got an engine in memory that nobody refers to")
+}
+
+func TestAnExpiredEntryIsAMiss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options[int]{})
+		mustSet(t, e, expiring(e, "a", time.Millisecond))
+		wantValue(t, e, "a", 0)
+		time.Sleep(time.Millisecond)
+		_, found := e.Get("a")
+		_, other := e.Get("b")
+		if hits, misses := e.Reads(); found || other || hits != 1 || misses != 2 {
+			t.Errorf("got %t and %t, %d hits and %d misses, want 1 and 2", found, other, hits, misses)
+		}
+	})
+}
+
+// Entries of all buckets of the wheel, stored at all times of theirs.
+func TestEachOfManyEntriesIsReclaimedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		deadlines, early, late := make(map[string]int64), 0, 0
+		var e *Engine[int]
+		e = New(Options[int]{Gone: func(n *Node[int], _ Cause) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch past := time.Duration(e.Now() - deadlines[n.Key()]); {
+			case past < 0:
+				early++
+			case past > 2200*time.Millisecond:
+				late++
+			}
+			delete(deadlines, n.Key())
+		}})
+		r := rand.New(rand.NewPCG(1, 2))
+		for i := range 5000 {
+			ttl := time.Duration(1+r.Int64N(int64(3*time.Second))) << r.IntN(16)
+			n := expiring(e, strconv.Itoa(i), ttl)
+			mu.Lock()
+			deadlines[n.Key()] = n.Deadline()
+			mu.Unlock()
+			mustSet(t, e, n)
+			if i%4 == 0 {
+				time.Sleep(time.Duration(r.Int64N(int64(500 * time.Millisecond))))
+			}
+		}
+		time.Sleep(3 * time.Second << 16)
+		synctest.Wait()
+		if early > 0 || late > 0 || len(deadlines) > 0 {
+			t.Errorf("got %d too early, %d too late and %d never, want none", early, late, len(deadlines))
+		}
+		runtime.KeepAlive(e)
+	})
+}
+
+// Few entries set few timers: each must fire for the entry after, too.
+func TestEachOfFewEntriesIsReclaimedInTime(t *testing.T) {
+	const step = 300 * time.Millisecond
+	for first := step; first < 3*time.Second; first += step {
+		for between := step; between < 5*time.Minute; between += between/2 + step {
+			synctest.Test(t, func(t *testing.T) {
+				e := New(Options[int]{})
+				mustSet(t, e, expiring(e, "a", first))
+				mustSet(t, e, expiring(e, "b", first+between))
+				for _, key := range []string{"a", "b"} {
+					time.Sleep(time.Duration(e.Peek(key).Deadline()-e.Now()) + 2200*time.Millisecond)
+					synctest.Wait()
+					if e.Peek(key) != nil {
+						t.Errorf("got %s, of %v and %v later, two seconds after its deadline", key, first, between)
+					}
+					if e.Peek("b") == nil {
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+// While others are read the cached time is there, and tells that the deadline has to
+// be moved.
+func TestASlidingEntryLivesWhileOthersAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const window = 16 * time.Minute
+		e := New(Options[int]{})
+		mustSet(t, e, expiring(e, "a", window))
+		mustSet(t, e, expiring(e, "other", 24*time.Hour))
+		for range 30 {
+			time.Sleep(window / 2)
+			wantValue(t, e, "other", 0)
+			if n := e.Find("a"); n == nil || !e.Slide(n, int64(window), Never) {
+				t.Fatal("got nothing, want an entry that was read within its window")
+			}
+		}
+	})
+}
+
+// An entry that has expired is the first to make room, however often it was used, and
+// has expired whatever takes it away.
+func TestWhatHasExpiredMakesRoomFirst(t *testing.T) {
+	for _, expires := range []string{"main", "window"} {
+		synctest.Test(t, func(t *testing.T) {
+			causes := make(map[string]Cause)
+			e := New(Options[int]{Limits: Limits{Entries: 2}, Gone: func(n *Node[int], c Cause) { causes[n.Key()] = c }})
+			for _, key := range []string{"main", "window"} { // the first is pushed out of the window
+				n := node(key, 0)
+				if key == expires {
+					n = expiring(e, key, time.Millisecond)
+				}
+				mustSet(t, e, n)
+			}
+			for range 10 {
+				e.Find(expires)
+			}
+			time.Sleep(2 * clockPeriod) // and not yet time to reclaim it
+			mustSet(t, e, node("new", 0))
+			if cause, ok := causes[expires]; !ok || cause != Expired || len(causes) != 1 {
+				t.Errorf("%s: got %v, want it expired", expires, causes)
+			}
+		})
+	}
+}
+
+// A timer that is late, as that of a process which was stopped, leaves the cached time
+// as it was: some hits later it is read all the same.
+func TestHitsRefreshAClockWhoseTimerIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options[int]{})
+		mustSet(t, e, expiring(e, "a", time.Minute))
+		e.clock.refresh()
+		e.clock.timer.Stop()
+		e.policy.timer.Stop()
+		time.Sleep(time.Hour)
+		served := 0
+		for _, ok := e.Get("a"); ok && served <= refreshEach; _, ok = e.Get("a") {
+			served++
+		}
+		if served == 0 || served > refreshEach {
+			t.Errorf("got %d hits of what has expired, want some and at most %d", served, refreshEach)
+		}
+	})
 }
