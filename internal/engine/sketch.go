@@ -4,7 +4,7 @@ package engine
 // counters of 4 bits, which are halved now and then. It is guarded by the lock
 // of the policy.
 type sketch struct {
-	words []uint64 // 16 counters each
+	words []uint64 // 16 counters each, for perWord entries or fewer
 	mask  uint32
 	adds  int
 }
@@ -13,18 +13,19 @@ const (
 	sketchRows  = 4
 	sketchMax   = 15
 	halveEach   = 0x7777777777777777
-	sketchSpan  = 10 // adds per entry, before the counters are halved
-	leastSketch = 64
+	perWord     = 2
+	sketchSpan  = 10 * perWord // adds per word, before the counters are halved
+	leastSketch = 64           // words
 )
 
 // fit makes the sketch large enough for that many entries. A larger one starts
 // with what the smaller one knew.
 func (k *sketch) fit(entries int) {
-	if entries <= len(k.words) {
+	if entries <= perWord*len(k.words) {
 		return
 	}
 	size := leastSketch
-	for size < entries {
+	for perWord*size < entries {
 		size *= 2
 	}
 	words := make([]uint64, size)

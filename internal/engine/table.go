@@ -174,7 +174,7 @@ func (t *table[V]) rebuilt(buckets int) *table[V] {
 // insertLocked puts n into the table, in a larger one if it is full.
 func (s *shard[V]) insertLocked(n *Node[V], tag uint64) {
 	t := s.table.Load()
-	if places := len(t.buckets) * bucketSize; s.count >= places-places/4 {
+	if places := len(t.buckets) * bucketSize; s.count >= places-places/8 {
 		t = t.rebuilt(2 * len(t.buckets))
 		s.table.Store(t)
 	}
