@@ -97,8 +97,12 @@ func TestLockedEntriesAreEvicted(t *testing.T) {
 	set(t, c, "pinned", "v", cache.EntryOptions{Priority: cache.PriorityPinned})
 	h, pinned := lockEntry(t, c, "k", time.Hour, false), lockEntry(t, c, "pinned", time.Hour, false)
 	forced := lockEntry(t, c, "absent", time.Hour, true)
-	for i := range 1000 {
-		set(t, c, strconv.Itoa(i), "v", cache.EntryOptions{})
+	for i := range 1000 { // each of them worth more room than k
+		key := strconv.Itoa(i)
+		set(t, c, key, "v", cache.EntryOptions{})
+		for range 5 {
+			wantValue(t, c, key, "v")
+		}
 	}
 	if n := c.Len(); n > 10 {
 		t.Errorf("%d entries, want 10 at most", n)

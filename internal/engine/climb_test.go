@@ -84,6 +84,12 @@ func TestALargeCacheRemembersASample(t *testing.T) {
 		t.Errorf("%d keys are remembered, want %d, all of the sample", remembered, mostGhosts)
 	}
 	c = climber{share: firstShare}
+	c.leaves(0, queueWindow, resident)
+	c.leaves(mostGhosts, queueWindow, resident) // in the same place, and not of the sample
+	if c.enters(0, resident); c.share == firstShare {
+		t.Error("a key of the sample was forgotten for another that is not")
+	}
+	c = climber{share: firstShare}
 	for i := range uint32(81) {
 		c.leaves(i, queueWindow, resident)
 	}

@@ -67,3 +67,37 @@ func TestTheHandGetsPastAnEntryThatAlwaysWins(t *testing.T) {
 		t.Errorf("%d of the last %d requests hit, want nearly all: the cache has room for them", hits, 100*loop)
 	}
 }
+
+// Who becomes the head of the main part has the same patience to count on as who was
+// it before.
+func TestPatienceBeginsAnewWithEachVictim(t *testing.T) {
+	e := New(Options[int]{Limits: Limits{Entries: 10}})
+	defer e.Close()
+	for i := range 10 {
+		mustSet(t, e, node(fmt.Sprint("old ", i), i))
+	}
+	strangers := 0
+	fight := func(rounds int) {
+		for range rounds {
+			strangers++
+			mustSet(t, e, node(fmt.Sprint("stranger ", strangers), 0))
+		}
+	}
+	fight(patience - 1)
+	first := next(e, queueMain)
+	candidate := next(e, queueWindow)
+	e.policy.sketch.add(candidate.hash, sketchMax)
+	fight(1)
+	if !first.Dead() || candidate.Dead() {
+		t.Fatal("want the head of the main part gone, for somebody who was seen more often")
+	}
+	second := next(e, queueMain)
+	fight(patience - 1)
+	if next(e, queueMain) != second {
+		t.Errorf("the hand moved on before %d duels were won", patience)
+	}
+	fight(1)
+	if next(e, queueMain) == second {
+		t.Errorf("the hand did not move on after %d duels were won", patience)
+	}
+}

@@ -70,3 +70,20 @@ func TestEstimatesAreHalvedNowAndThen(t *testing.T) {
 		t.Errorf("got an estimate of %d for 9 uses long ago, want half of that or what others made of it", got)
 	}
 }
+
+func TestALargerSketchKnowsWhatTheSmallerOneDid(t *testing.T) {
+	var k sketch
+	k.fit(1)
+	for key := range uint32(20) {
+		k.add(key, key%sketchMax)
+	}
+	k.fit(100 * perWord * leastSketch)
+	if len(k.words) < 100*leastSketch {
+		t.Fatalf("got %d words, want %d", len(k.words), 100*leastSketch)
+	}
+	for key := range uint32(20) {
+		if got := k.estimate(key); got < key%sketchMax {
+			t.Errorf("key %d: got %d, want %d or more", key, got, key%sketchMax)
+		}
+	}
+}

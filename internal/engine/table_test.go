@@ -23,3 +23,37 @@ func TestABucketThatTooManyWentPast(t *testing.T) {
 		}
 	}
 }
+
+// Tables are filled to seven eighths before they grow, and get smaller again.
+func TestTablesAreAsLargeAsTheyNeedToBe(t *testing.T) {
+	e := New(Options[int]{})
+	const count = 50_000
+	check := func(when string) {
+		t.Helper()
+		for i := range e.shards {
+			s := &e.shards[i]
+			buckets := len(s.table.Load().buckets)
+			places := buckets * bucketSize
+			if s.count > places-places/8 || buckets > 1 && s.count < places/8 {
+				t.Errorf("%s: %d entries in %d places", when, s.count, places)
+			}
+		}
+	}
+	largest, fullest := 0, 0.0
+	for i := range count {
+		mustSet(t, e, node(strconv.Itoa(i), i))
+		if s := &e.shards[0]; len(s.table.Load().buckets) > largest {
+			largest = len(s.table.Load().buckets)
+		} else if largest > 1 {
+			fullest = max(fullest, float64(s.count)/float64(largest*bucketSize))
+		}
+	}
+	check("full")
+	if fullest < 0.85 {
+		t.Errorf("tables grew when they were full to %.2f, want seven eighths", fullest)
+	}
+	for i := range count {
+		e.Remove(strconv.Itoa(i))
+	}
+	check("empty")
+}
