@@ -214,7 +214,7 @@ func (c *Cache) prepare(d *draft, opts *cache.EntryOptions) (now int64, err erro
 		return 0, errCounterTokens
 	}
 	now = c.now()
-	t := c.base.Add(time.Duration(now)) // but for steps of the system's clock
+	var t time.Time // for an absolute expiration only
 	if !opts.AbsoluteExpiration.IsZero() || !c.defaults.AbsoluteExpiration.IsZero() {
 		t = time.Now()
 		now = int64(t.Sub(c.base))
