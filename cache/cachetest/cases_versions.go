@@ -253,7 +253,7 @@ func (e *env) wantLeft(what string, ttl time.Duration, read, deadline moment) {
 	least, most := deadline.before.Sub(read.after)-slack, deadline.after.Sub(read.before)+slack
 	if ttl < least || ttl > most {
 		e.errorf("%s: the TTL is %v, want %v to %v", what, ttl, least, most)
-		e.waited = true // a slow machine may be why
+		e.paced.Store(true) // a slow machine may be why
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +21,7 @@ type env struct {
 	rule   string
 	c      cache.Cache
 	ctx    context.Context
-	waited bool // for a deadline
+	paced  atomic.Bool // something had a deadline, which a slow machine may have missed
 }
 
 // signal ends a case from anywhere within it.
@@ -80,6 +81,7 @@ func (e *env) units(n float64) time.Duration {
 	unit := time.Second
 	if !e.virtual() {
 		unit = e.cfg.RealTime.Unit
+		e.paced.Store(true)
 	}
 	return time.Duration(n * float64(unit))
 }
@@ -89,7 +91,7 @@ func (m moment) plus(d time.Duration) moment { return moment{m.before.Add(d), m.
 // sleepUntilJustBefore waits until the last millisecond (virtual time) before
 // the deadline, or Tolerance before it.
 func (e *env) sleepUntilJustBefore(deadline moment) {
-	e.waited = true
+	e.paced.Store(true)
 	early := time.Millisecond
 	if !e.virtual() {
 		early = e.cfg.RealTime.Tolerance
@@ -100,7 +102,7 @@ func (e *env) sleepUntilJustBefore(deadline moment) {
 // sleepUntil waits until the deadline has come, whatever the moment within the
 // call was that set it.
 func (e *env) sleepUntil(deadline moment) {
-	e.waited = true
+	e.paced.Store(true)
 	late := time.Duration(0)
 	if !e.virtual() {
 		late = e.cfg.RealTime.Tolerance

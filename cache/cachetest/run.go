@@ -115,7 +115,7 @@ func (tc testCase) execute(t *testing.T, cfg *Config, report reporterTB) (skip s
 	return tc.executeInRealTime(t, cfg, report)
 }
 
-// realTimeAttempts is how often a case that waits is run, each time with units
+// realTimeAttempts is how often a case with deadlines is run, each time with units
 // twice as long, until it succeeds.
 const realTimeAttempts = 6
 
@@ -126,8 +126,8 @@ func (tc testCase) executeInRealTime(t *testing.T, cfg *Config, report reporterT
 		rt.Tolerance <<= n
 		slower.RealTime = &rt
 		var r recorder
-		skip, waited := tc.attempt(t, &slower, &r)
-		if len(r.failures) == 0 || !waited || n == realTimeAttempts-1 {
+		skip, paced := tc.attempt(t, &slower, &r)
+		if len(r.failures) == 0 || !paced || n == realTimeAttempts-1 {
 			for _, f := range r.failures {
 				report.Errorf("%s", f)
 			}
@@ -157,9 +157,9 @@ type reporterTB interface {
 	Errorf(format string, args ...any)
 }
 
-// attempt runs the case once on a cache of its own. waited means that the case
-// waited for a deadline, so that a slow machine may have failed it.
-func (tc testCase) attempt(tb testing.TB, cfg *Config, report reporterTB) (skip string, waited bool) {
+// attempt runs the case once on a cache of its own. paced means that the case
+// had deadlines, so that a slow machine may have failed it.
+func (tc testCase) attempt(tb testing.TB, cfg *Config, report reporterTB) (skip string, paced bool) {
 	c := cfg.New(tb)
 	for _, n := range tc.needs {
 		if !n.has(c) {
@@ -168,7 +168,7 @@ func (tc testCase) attempt(tb testing.TB, cfg *Config, report reporterTB) (skip 
 	}
 	e := &env{tb: tb, report: report, cfg: cfg, rule: tc.rule, c: c, ctx: tb.Context()}
 	defer func() {
-		waited = e.waited
+		paced = e.paced.Load()
 		if p := recover(); p != nil && p != stopCase {
 			panic(p)
 		}
