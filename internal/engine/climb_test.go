@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestWhatComesBackMovesTheShare(t *testing.T) {
@@ -48,6 +50,24 @@ func TestWhatComesBackMovesTheShare(t *testing.T) {
 			t.Errorf("%s: it counts twice", tc.name)
 		}
 	}
+}
+
+// Who makes room because it has expired would not have been kept in a larger queue.
+func TestWhoHasExpiredIsNoLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options[int]{Limits: Limits{Entries: 2}})
+		mustSet(t, e, expiring(e, "a", time.Millisecond))
+		mustSet(t, e, node("b", 0))
+		time.Sleep(2 * clockPeriod)
+		mustSet(t, e, node("c", 0))
+		if left := e.policy.climber.left; left != [queues]uint32{} {
+			t.Errorf("got %v counted as gone from the queues, want none", left)
+		}
+		mustSet(t, e, node("d", 0))
+		if left := e.policy.climber.left; left[queueWindow]+left[queueMain] != 1 {
+			t.Errorf("got %v counted as gone from the queues, want one", left)
+		}
+	})
 }
 
 func TestTheShareStaysWithinItsBounds(t *testing.T) {
